@@ -1,0 +1,75 @@
+# Every target makes .venv and installs what it needs; a second run installs nothing.
+# PYTHON=python3.12 make test   another interpreter (for a new .venv)
+# WORKERS=4 make test           more processes
+
+PYTHON  ?= python3
+WORKERS ?= 2
+
+BIN := .venv/bin
+# Stamps: older than pyproject.toml means "install again".
+LAB := .venv/.lab-installed
+DEV := .venv/.dev-installed
+
+# One thread for the linear algebra: equal digits on every machine, and no fight with WORKERS.
+export OPENBLAS_NUM_THREADS := 1
+export OMP_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test slow check format proto bench calibrate clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: $(LAB) ## make a recording with one slow worker, and let tessera name it
+	rm -rf build/demo
+	$(BIN)/tessera simulate build/demo --preset straggler --seed 1
+	$(BIN)/tessera replay build/demo
+
+test: $(DEV) ## run the tests, without those marked slow
+	$(BIN)/pytest -n $(WORKERS) -m "not slow"
+
+slow: $(DEV) ## run only the tests marked slow
+	$(BIN)/pytest -n $(WORKERS) -m slow
+
+check: $(DEV) ## ruff, format, codespell, mypy strict, pyright: what CI runs
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/codespell
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+format: $(DEV) ## let ruff lay out the code and mend what it can
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+proto: ## generate the code of the wire
+	@echo "no .proto file yet: the wire comes with the live path (proto/README.md)"
+
+bench: $(DEV) ## time the engine, per stream and block
+	$(BIN)/python bench/engine.py
+
+calibrate: $(DEV) ## measure false alarms and delays at full size
+	$(BIN)/python -m tessera.lab.calibrate
+
+clean: ## remove everything that the other targets made
+	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An interrupted installation leaves no stamp and is done again.
+define venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(PYTHON) is no Python of at least 3.11: try make PYTHON=python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+endef
+
+$(LAB): pyproject.toml
+	$(venv)
+	$(BIN)/python -m pip install --quiet --editable '.[lab]'
+	@touch $@
+
+$(DEV): pyproject.toml
+	$(venv)
+	$(BIN)/python -m pip install --quiet --editable '.[all]' --group dev
+	@touch $(LAB) $@

@@ -1,0 +1,1 @@
+"""Borders to the outside: vendor counters, topologies, recordings and the metric catalogue."""

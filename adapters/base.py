@@ -1,0 +1,104 @@
+"""What a source of readings or of topology must offer: two small protocols and their values.
+
+Apart, because agents, replays and tests talk to vendors only through what stands here.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from .topology.model import Topology
+
+
+class SourceUnavailable(Exception):  # noqa: N818 - absence of hardware is an answer, not an error
+    """Say that this host has nothing for a source to read; carries ``source`` and ``reason``."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        """Keep the name of the source and one line on why it has nothing to read."""
+        super().__init__(source, reason)
+        self.source = source
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Return one line for a person."""
+        return f"{self.source} is not available here: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """No number: the source does not support the metric, or failed with a vendor's ``code``."""
+
+    kind: Literal["unsupported", "error"]
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One number of one metric of one shard in the metric's base unit, or its absence."""
+
+    shard: str
+    metric: str
+    value: float | Absent
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One accelerator rank and what decides its peers; ``path`` leads from the root to its parent.
+
+    ``sku``, ``job`` and ``role`` are empty where nobody said: empty equals empty.
+    """
+
+    id: str
+    kind: str
+    sku: str = ""
+    job: str = ""
+    role: str = ""
+    path: tuple[str, ...] = ()
+
+
+class CounterSource(Protocol):
+    """Read the counters of some shards."""
+
+    @property
+    def name(self) -> str:
+        """The name by which settings and logs know the source."""
+        ...
+
+    def shards(self) -> Sequence[Shard]:
+        """Return the shards that it reads; raise ``SourceUnavailable`` where there are none."""
+        ...
+
+    def read(self, at: float) -> Iterable[Reading]:
+        """Return the readings of the tick ``at`` (seconds); never a made-up number."""
+        ...
+
+
+class TopologySource(Protocol):
+    """Say what is wired to what."""
+
+    @property
+    def name(self) -> str:
+        """The name by which settings and logs know the source."""
+        ...
+
+    def fetch(self) -> Topology:
+        """Return the topology of now; raise ``BadTopology`` or ``SourceUnavailable``."""
+        ...
+
+
+def shards_of(topology: Topology) -> tuple[Shard, ...]:
+    """Return the shards of ``topology`` in graph order, peer keys taken from their metadata."""
+    return tuple(_shard(topology, name) for name in topology.shards)
+
+
+def _shard(topology: Topology, name: str) -> Shard:
+    node = topology.node(name)
+    about = node.metadata
+    return Shard(
+        id=name,
+        kind=node.kind,
+        sku=about.get("sku", ""),
+        job=about.get("job", ""),
+        role=about.get("role", ""),
+        path=topology.path(name),
+    )

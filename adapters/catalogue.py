@@ -1,0 +1,177 @@
+"""The table of known metrics, the rules for unknown names, and a site's overrides.
+
+Apart, because what a metric means is data that replay, agents and the aggregator must share.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from math import log1p
+from types import MappingProxyType
+
+from .metric import (
+    LADDER,
+    BadMetric,
+    Direction,
+    Metric,
+    Transform,
+    apply_transform,
+    level_block,
+    with_fields,
+)
+
+__all__ = [
+    "LADDER",
+    "BadMetric",
+    "Catalogue",
+    "Metric",
+    "apply_transform",
+    "default_catalogue",
+    "level_block",
+]
+
+_EQUALS = log1p(0.05)  # 5 % among equals
+_ROLES = log1p(0.10)  # 10 % between roles
+
+_DURATIONS = ("_seconds", "_ms", "_us", "_ns", "_time", "_duration", "_latency")
+_UNITS = {"_ms": "ms", "_us": "us", "_ns": "ns"}
+
+
+_Rows = Iterable[Metric]
+_Pace = tuple[float, int, int]  # tau, fast and slow block, all in seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Rows by name; names without a row follow the rules for suffixes."""
+
+    rows: Mapping[str, Metric]
+
+    def of(self, name: str) -> Metric:
+        """Return the row called ``name``, or what its suffix says, or a row without a margin."""
+        row = self.rows.get(name)
+        return row if row is not None else _by_suffix(name)
+
+    def meant(self, name: str) -> str | None:
+        """Return the known name closest to an unknown ``name``, for a question to a person."""
+        close = get_close_matches(name, self.rows, n=1)
+        return close[0] if close and name not in self.rows else None
+
+    def with_override(self, overrides: object) -> "Catalogue":
+        """Return a catalogue changed by ``{metric: {field: value}}``; raise ``BadMetric``.
+
+        Fields: unit, kind, transform, direction, margin, role_margin, tau, fast, slow, level,
+        refresh, scale; see ``metric.with_fields`` for what each takes.
+        """
+        if not isinstance(overrides, Mapping):
+            every = "*"
+            raise BadMetric(every, "overrides are not an object", _SHAPE)
+        rows = dict(self.rows)
+        for name, fields in overrides.items():
+            if not isinstance(name, str) or not isinstance(fields, Mapping):
+                raise BadMetric(str(name), "its override is not an object", _SHAPE)
+            rows[name] = with_fields(self.of(name), fields)
+        return Catalogue(MappingProxyType(rows))
+
+
+_SHAPE = 'write {"metric": {"direction": "up", "margin": 0.05}}'
+
+
+def default_catalogue() -> Catalogue:
+    """Return the catalogue as shipped."""
+    return Catalogue(MappingProxyType({row.name: row for row in _ROWS}))
+
+
+def _by_suffix(name: str) -> Metric:
+    if name.endswith("_total"):
+        return Metric(name, "", kind="counter")
+    if name.startswith("throttled_") and name.endswith("_ratio"):
+        return replace(_THROTTLED, name=name)
+    if name.endswith("_per_second"):
+        return _work(name, "1/s", -1)
+    for suffix in _DURATIONS:
+        if name.endswith(suffix):
+            return _work(name, _UNITS.get(suffix, "s"), 1)
+    return Metric(name, "")
+
+
+def _work(name: str, unit: str, direction: Direction) -> Metric:
+    return Metric(
+        name,
+        unit,
+        transform="log",
+        direction=direction,
+        margin=_EQUALS,
+        role_margin=_ROLES,
+        tau=0.0,
+        fast=1,
+        slow=5,
+        level=1,
+    )
+
+
+def _latency(name: str) -> Metric:
+    level = level_block(5.0, 1.0)
+    row = replace(_work(name, "s", 1), margin=_ROLES, role_margin=_ROLES)
+    return replace(row, tau=5.0, fast=5, slow=30, level=level)
+
+
+def _gauges(
+    names: str, unit: str, transform: Transform, direction: Direction, pace: _Pace
+) -> _Rows:
+    tau, fast, slow = pace
+    for name in names.split():
+        row = Metric(name, unit, transform=transform, direction=direction)
+        yield replace(row, tau=tau, fast=fast, slow=slow)
+
+
+def _counts(names: str, block: int) -> _Rows:
+    for name in names.split():
+        yield Metric(name, "1", kind="counts", direction=1, tau=0.0, fast=block, slow=block)
+
+
+def _states(names: str) -> _Rows:
+    for name in names.split():
+        yield Metric(name, "1", kind="state", direction=-1, tau=0.0, fast=0, slow=0)
+
+
+def _events(names: str) -> _Rows:
+    for name in names.split():
+        yield Metric(name, "1", kind="event", direction=1, tau=0.0, fast=0, slow=0)
+
+
+# A share of time, judged as log(1 + milliseconds per second).
+_THROTTLED = Metric("throttled_ratio", "1", transform="log1p", direction=1, tau=10.0, scale=1000.0)
+
+_ROWS = (
+    _work("step_time_seconds", "s", 1),
+    _work("collective_time_seconds", "s", 1),
+    _work("samples_per_second", "1/s", -1),
+    _work("tokens_per_second", "1/s", -1),
+    *map(_latency, ("execution_latency_seconds",)),
+    *map(_latency, ("execution_latency_p50_seconds", "execution_latency_p99_seconds")),
+    *_gauges(
+        "temperature_celsius memory_temperature_celsius", "Cel", "identity", 1, (120.0, 60, 300)
+    ),
+    *_gauges("power_watts", "W", "identity", 0, (5.0, 5, 30)),
+    Metric("energy_joules_total", "J", kind="counter"),
+    *_gauges("sm_clock_hertz memory_clock_hertz", "Hz", "log", -1, (10.0, 5, 30)),
+    *_gauges("utilization_ratio duty_cycle_ratio", "1", "logit", 0, (1.0, 5, 10)),
+    *_gauges("neuroncore_utilization_ratio", "1", "logit", 0, (5.0, 5, 30)),
+    *_gauges("sm_active_ratio tensor_active_ratio", "1", "logit", -1, (1.0, 5, 10)),
+    *_gauges("dram_active_ratio hbm_bandwidth_ratio", "1", "logit", -1, (1.0, 5, 10)),
+    *_gauges("memory_used_bytes hbm_used_bytes", "By", "log1p", 0, (60.0, 30, 300)),
+    _THROTTLED,
+    *_gauges("pcie_tx_bytes_per_second", "By/s", "log1p", -1, (2.0, 5, 10)),
+    *_gauges("pcie_rx_bytes_per_second", "By/s", "log1p", -1, (2.0, 5, 10)),
+    *_gauges("nvlink_tx_bytes_per_second", "By/s", "log1p", -1, (2.0, 5, 10)),
+    *_gauges("nvlink_rx_bytes_per_second", "By/s", "log1p", -1, (2.0, 5, 10)),
+    *_gauges("nic_bytes_per_second", "By/s", "log1p", -1, (5.0, 10, 60)),
+    *_gauges("host_cpu_ratio", "1", "logit", 0, (5.0, 10, 60)),
+    *_gauges("host_memory_available_bytes", "By", "log1p", -1, (5.0, 10, 60)),
+    *_counts("pcie_replays nvlink_crc_errors nvlink_replays nvlink_recoveries", 60),
+    *_counts("nvlink_symbol_errors execution_errors nic_errors xid_application", 60),
+    *_counts("ecc_corrected row_remaps sram_ecc_corrected", 300),
+    *_states("pcie_link_width pcie_link_generation nvlink_active_links"),
+    *_events("ecc_uncorrected xid_hardware device_lost recovery_action row_remap_failure"),
+)

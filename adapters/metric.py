@@ -1,0 +1,198 @@
+"""What evidence may assume of one metric: its unit, transform, bad direction, margin and blocks.
+
+Apart, because the table of known metrics and a site's overrides both make these rows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from math import isfinite, log1p
+from typing import Literal, TypeVar, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Kind = Literal["gauge", "counter", "counts", "event", "state"]
+Transform = Literal["identity", "log", "log1p", "logit"]
+Direction = Literal[-1, 0, 1]
+
+LADDER = (1, 2, 5, 10, 30, 60, 120, 300, 600)  # block lengths in seconds
+
+_CLIP = 0.001  # ratios are held this far from 0 and 1 before the logit
+Word = TypeVar("Word", Kind, Transform)
+
+
+class BadMetric(ValueError):  # noqa: N818 - named for what it says
+    """Say what is wrong with the description of a metric: ``metric``, ``what``, ``todo``."""
+
+    def __init__(self, metric: str, what: str, todo: str) -> None:
+        """Keep the facts; the text is made of them when asked for."""
+        super().__init__(metric, what, todo)
+        self.metric = metric
+        self.what = what
+        self.todo = todo
+
+    def __str__(self) -> str:
+        """Return one line for a person."""
+        return f"metric {self.metric!r}: {self.what}; {self.todo}"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row of the catalogue. Times are in seconds, values in ``unit``.
+
+    ``kind`` describes the readings as they stand in a recording: a ``counter`` is a running total
+    whose rate is the stream, ``counts`` a running total whose increase in a block is counted.
+    ``margin`` (among equals) and ``role_margin`` (between roles) are in transformed units: for
+    ``log`` metrics the natural logarithm of (1 + share), so 5 % is 0.0488. None: no level channel.
+    ``direction`` is the bad side: 1 up, −1 down, 0 both. ``fast`` and ``slow`` are the block
+    lengths to start from, 0 where the metric makes no blocks; ``level`` is that of the level
+    channel. ``tau`` is the decay time of its own noise, ``refresh`` how often the source changes.
+    """
+
+    name: str
+    unit: str
+    kind: Kind = "gauge"
+    transform: Transform = "identity"
+    direction: Direction = 0
+    margin: float | None = None
+    role_margin: float | None = None
+    tau: float = 5.0
+    fast: int = 5
+    slow: int = 30
+    level: int | None = None
+    refresh: float = 1.0
+    scale: float = 1.0  # multiplied in before the transform
+
+
+def apply_transform(metric: Metric, values: npt.ArrayLike) -> Floats:
+    """Return ``values`` (any shape) on the scale on which the metric is judged.
+
+    Domains: ``log`` (0, ∞), ``log1p`` [0, ∞), ``logit`` [0, 1] held 0.001 from both ends. NaN, and
+    whatever lies outside the domain, gives NaN: no value rather than a made-up one.
+    """
+    scaled = np.asarray(values, dtype=np.float64) * metric.scale
+    if metric.transform == "log":
+        return _floats(np.log(np.where(scaled > 0, scaled, np.nan)))
+    if metric.transform == "log1p":
+        return _floats(np.log1p(np.where(scaled >= 0, scaled, np.nan)))
+    if metric.transform == "logit":
+        held = np.clip(np.where((scaled >= 0) & (scaled <= 1), scaled, np.nan), _CLIP, 1 - _CLIP)
+        return _floats(np.log(held) - np.log1p(-held))
+    return scaled
+
+
+def _floats(values: npt.ArrayLike) -> Floats:
+    return np.asarray(values, dtype=np.float64)
+
+
+def with_fields(metric: Metric, overrides: Mapping[str, object]) -> Metric:
+    """Return ``metric`` changed by the ``overrides`` of its fields; raise ``BadMetric``.
+
+    Margins are given as a share (0.05 for 5 %) where the transform is ``log``, else in transformed
+    units; null takes a margin away. ``direction`` may be "up", "down", "both" or 1, −1, 0.
+    """
+    read = _Fields(metric.name, overrides)
+    changed = Metric(
+        metric.name,
+        unit=read.text("unit", metric.unit),
+        kind=read.word("kind", metric.kind, get_args(Kind)),
+        transform=read.word("transform", metric.transform, get_args(Transform)),
+        direction=read.direction(metric.direction),
+        margin=metric.margin,
+        role_margin=metric.role_margin,
+        tau=read.number("tau", metric.tau, least=0),
+        fast=read.block("fast", metric.fast),
+        slow=read.block("slow", metric.slow),
+        level=read.block("level", metric.level or 0) or None,
+        refresh=read.number("refresh", metric.refresh, least=0),
+        scale=read.number("scale", metric.scale, least=1e-300),
+    )
+    if changed.fast > changed.slow:
+        raise BadMetric(metric.name, "its fast block is longer than its slow one", "swap them")
+    if "margin" not in overrides and changed.transform != metric.transform and metric.margin:
+        todo = "give the margin again, in the new units"
+        raise BadMetric(metric.name, "changes its transform but keeps its margin", todo)
+    return _with_margins(changed, read)
+
+
+def _with_margins(metric: Metric, read: "_Fields") -> Metric:
+    margin = read.margin("margin", metric.margin, metric.transform)
+    if margin is None:
+        return replace(metric, margin=None, role_margin=None, level=None)
+    if metric.direction == 0:
+        todo = 'say which direction is bad: "up" or "down"'
+        raise BadMetric(metric.name, "has a margin but no bad direction", todo)
+    between = read.margin("role_margin", metric.role_margin, metric.transform)
+    level = metric.level or level_block(metric.tau, metric.refresh)
+    return replace(metric, margin=margin, role_margin=max(between or margin, margin), level=level)
+
+
+def level_block(tau: float, refresh: float) -> int:
+    """Return the shortest block that spans three decay times and three refreshes (seconds).
+
+    Source: statistics.md G1. A source as quick as its reader (refresh of at most one second) asks
+    for nothing more.
+    """
+    least = max(3 * tau, 3 * refresh if refresh > 1 else 0)
+    return next((length for length in LADDER if length >= least), LADDER[-1])
+
+
+class _Fields:
+    """The fields of one override, each read as its type or refused with a line that says why."""
+
+    def __init__(self, metric: str, fields: Mapping[str, object]) -> None:
+        for key in fields:
+            if key not in _NAMES:
+                raise BadMetric(metric, f"has no field {key!r}", f"use only: {', '.join(_NAMES)}")
+        self._metric = metric
+        self._fields = fields
+
+    def text(self, key: str, default: str) -> str:
+        value = self._fields.get(key, default)
+        if isinstance(value, str):
+            return value
+        raise self._refused(key, value, "write it as text")
+
+    def word(self, key: str, default: Word, words: tuple[Word, ...]) -> Word:
+        value = self._fields.get(key, default)
+        for word in words:
+            if word == value:
+                return word
+        raise self._refused(key, value, f"use one of: {', '.join(words)}")
+
+    def direction(self, default: Direction) -> Direction:
+        key = "direction"
+        value = self._fields.get(key, default)
+        if isinstance(value, (str, int)) and not isinstance(value, bool) and value in _BAD_SIDES:
+            return _BAD_SIDES[value]
+        raise self._refused(key, value, 'write "up", "down" or "both"')
+
+    def number(self, key: str, default: float, *, least: float) -> float:
+        value = self._fields.get(key, default)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            if isfinite(value) and value >= least:
+                return float(value)
+            raise self._refused(key, value, "write a finite number that is not too small")
+        raise self._refused(key, value, "write a number")
+
+    def margin(self, key: str, default: float | None, transform: Transform) -> float | None:
+        if key not in self._fields:
+            return default
+        if self._fields[key] is None:
+            return None
+        share = self.number(key, 0.0, least=1e-9)
+        return log1p(share) if transform == "log" else share
+
+    def block(self, key: str, default: int) -> int:
+        value = self._fields.get(key, default)
+        if isinstance(value, int) and (value in LADDER or key not in self._fields):
+            return value
+        raise self._refused(key, value, f"use one of: {', '.join(map(str, LADDER))}")
+
+    def _refused(self, key: str, value: object, todo: str) -> BadMetric:
+        return BadMetric(self._metric, f"{key} is {value!r}", todo)
+
+
+_BAD_SIDES: Mapping[object, Direction] = {"down": -1, "both": 0, "up": 1, -1: -1, 0: 0, 1: 1}
+_NAMES = tuple(field.name for field in fields(Metric) if field.name != "name")

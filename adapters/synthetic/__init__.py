@@ -1,0 +1,1 @@
+"""A seeded fleet that misbehaves on request: the shipped stand-in for real hardware."""

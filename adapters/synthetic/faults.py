@@ -1,0 +1,163 @@
+"""Faults to plant in a synthetic fleet: what goes wrong, where, since when, by how much.
+
+Apart, because a scenario is a list of faults and its truth must be written beside the readings.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Shape = Literal["step", "slope", "spread", "flatline", "missing"]
+Unit = Literal["sd", "fraction", "factor"]
+
+RAMP = 1000  # ticks in which a slope grows by its size
+
+
+class BadFault(ValueError):  # noqa: N818 - named for what it says
+    """Say what is wrong with a fault: its ``text``, ``what``, ``todo``."""
+
+    def __init__(self, text: str, what: str, todo: str) -> None:
+        """Keep the facts; the text is made of them when asked for."""
+        super().__init__(text, what, todo)
+        self.text = text
+        self.what = what
+        self.todo = todo
+
+    def __str__(self) -> str:
+        """Return one line for a person."""
+        return f"fault {self.text!r}: {self.what}; {self.todo}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with ``node`` (all shards beneath it) from ``onset`` to ``end``.
+
+    ``metric`` is a name or ``*``. A *step* adds ``size``, a *slope* grows by it every 1,000 ticks,
+    *spread* multiplies the own noise by it, *flatline* repeats the first value, *missing* gives
+    none. ``unit`` of a step or slope: marginal sd of the own noise, or fraction of the value.
+    Ticks count from 0; ``end`` is the first healthy tick, None for never.
+    """
+
+    node: str
+    metric: str
+    shape: Shape
+    size: float = 0.0
+    onset: int = 0
+    end: int | None = None
+    unit: Unit = "sd"
+
+    def __post_init__(self) -> None:
+        """Refuse a span without ticks."""
+        if self.onset < 0 or (self.end is not None and self.end <= self.onset):
+            raise BadFault(self.node, "it ends before it begins", "write @ONSET or @ONSET-END")
+
+
+_GRAMMAR = "write NODE:METRIC:WHAT@ONSET[-END], WHAT like +4sd, -8%, slope+4sd, spread*3, flatline"
+_WHAT = re.compile(
+    r"(?:(?P<shape>slope)?(?P<shift>[+-](?:\d+\.?\d*|\.\d+))(?P<unit>sd|%)"
+    r"|spread\*(?P<factor>\d+\.?\d*|\.\d+)"
+    r"|(?P<plain>flatline|missing))"
+    r"@(?P<onset>\d+)(?:-(?P<end>\d+))?"
+)
+
+
+def parse_fault(text: str) -> Fault:
+    """Return the fault that ``text`` describes; raise ``BadFault``.
+
+    ``NODE:METRIC:WHAT@ONSET[-END]`` with ticks from 0; WHAT is ``+4sd``, ``-8%``, ``slope+4sd``,
+    ``slope-8%`` (each 1,000 ticks), ``spread*3``, ``flatline`` or ``missing``.
+    """
+    parts = text.rsplit(":", 2)
+    found = _WHAT.fullmatch(parts[-1])
+    if found is None or len(parts) != 3 or not parts[0] or not parts[1]:  # noqa: PLR2004 - the three parts of the grammar
+        raise BadFault(text, "is not understood", _GRAMMAR)
+    onset, end = int(found["onset"]), int(found["end"]) if found["end"] else None
+    try:
+        return _fault(parts[0], parts[1], found, onset, end)
+    except BadFault as bad:
+        raise BadFault(text, bad.what, bad.todo) from None
+
+
+def _fault(node: str, metric: str, found: re.Match[str], onset: int, end: int | None) -> Fault:
+    if found["plain"] == "flatline":
+        return Fault(node, metric, "flatline", 0.0, onset, end)
+    if found["plain"] == "missing":
+        return Fault(node, metric, "missing", 0.0, onset, end)
+    if found["factor"]:
+        return Fault(node, metric, "spread", float(found["factor"]), onset, end, "factor")
+    shape: Shape = "slope" if found["shape"] else "step"
+    size = float(found["shift"])
+    if found["unit"] == "%":
+        return Fault(node, metric, shape, size / 100, onset, end, "fraction")
+    return Fault(node, metric, shape, size, onset, end, "sd")
+
+
+class Planted:
+    """Faults laid on the rows and columns of one fleet; chunks must come in order of time."""
+
+    def __init__(
+        self,
+        faults: Sequence[Fault],
+        rows: Mapping[str, Sequence[int]],
+        metrics: Sequence[str],
+    ) -> None:
+        """Find the shards and metrics of each fault; raise ``BadFault`` for one that is unknown.
+
+        ``rows`` gives for every node the numbers of the shards beneath it (itself for a shard).
+        """
+        self._cells = [(f, *_cells(f, rows, metrics)) for f in faults]
+        self._held: dict[int, Floats] = {}
+
+    def scale_noise(self, noise: Floats, start: int) -> None:
+        """Multiply the own noise (T, S, M), which begins at tick ``start``, in place."""
+        for fault, rows, columns in self._cells:
+            if fault.shape == "spread":
+                ticks = _span(fault, start, len(noise))
+                noise[np.ix_(ticks, rows, columns)] *= fault.size
+
+    def shift(self, values: Floats, sd: Floats, start: int) -> None:
+        """Add steps and slopes to ``values`` (T, S, M) in place; ``sd`` is (M,)."""
+        for fault, rows, columns in self._cells:
+            if fault.shape in {"step", "slope"}:
+                ticks = _span(fault, start, len(values))
+                cells = np.ix_(ticks, rows, columns)
+                grown = (ticks + start + 1 - fault.onset) / RAMP if fault.shape == "slope" else 1.0
+                size = np.broadcast_to(fault.size * grown, ticks.shape)[:, None, None]
+                unit = sd[columns] if fault.unit == "sd" else values[cells]
+                values[cells] += size * unit
+
+    def silence(self, values: Floats, start: int) -> None:
+        """Hold flat or take away readings (T, S, M) in place, after all else."""
+        for number, (fault, rows, columns) in enumerate(self._cells):
+            ticks = _span(fault, start, len(values))
+            if not ticks.size or fault.shape not in {"flatline", "missing"}:
+                continue
+            cells = np.ix_(ticks, rows, columns)
+            if fault.shape == "missing":
+                values[cells] = np.nan
+            else:
+                first = values[ticks[0]][np.ix_(rows, columns)]
+                values[cells] = self._held.setdefault(number, first)
+
+
+def _cells(
+    fault: Fault, rows: Mapping[str, Sequence[int]], metrics: Sequence[str]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    if fault.node not in rows:
+        todo = f"name a shard or a node above shards, such as {next(iter(rows))!r}"
+        raise BadFault(fault.node, "there is no such node", todo)
+    columns = [i for i, name in enumerate(metrics) if fault.metric in {"*", name}]
+    if not columns:
+        todo = f"use * or one of: {', '.join(metrics)}"
+        raise BadFault(fault.node, f"there is no metric {fault.metric!r}", todo)
+    return np.array(rows[fault.node], dtype=np.int64), np.array(columns, dtype=np.int64)
+
+
+def _span(fault: Fault, start: int, length: int) -> npt.NDArray[np.int64]:
+    end = length if fault.end is None else min(length, fault.end - start)
+    return np.arange(max(0, fault.onset - start), max(0, end), dtype=np.int64)

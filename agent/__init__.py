@@ -1,0 +1,1 @@
+"""What runs on every accelerator host: readings in, blocks and evidence out."""

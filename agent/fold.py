@@ -1,0 +1,106 @@
+"""Fold ticks into wall-clock-aligned blocks, one block length (rung) beside another.
+
+Apart, because sampling knows only ticks and evidence knows only blocks; alignment to the wall
+clock is what lets a block of one host be compared with the same block of another.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+TRIM_FROM = 10  # ticks in a block from which on the smallest and the largest are left out
+PRESENT = 0.6  # share of a block's ticks that must be there, statistics.md B1.2
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Block ``index`` = ⌊t / rung⌋ of ``rung`` seconds: ``x`` (S, M), NaN = too few ticks."""
+
+    rung: int
+    index: int
+    x: npt.NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class _Open:
+    """The block of one rung that is being filled: ``ticks`` (capacity, S, C)."""
+
+    columns: Ints
+    expected: int
+    ticks: Floats
+    filled: int = 0
+    index: int | None = field(default=None)
+
+
+class Fold:
+    """Collect the ticks of S shards and M metrics; give back every block that is complete."""
+
+    def __init__(self, shape: tuple[int, int], interval: float = 1.0) -> None:
+        """Take (S, M) and the seconds between two ticks."""
+        self._shape = shape
+        self._interval = interval
+        self._open: dict[int, _Open] = {}
+
+    def watch(self, columns: Mapping[int, Ints]) -> None:
+        """Fold, from the next block on, the metric ``columns`` of each rung (seconds)."""
+        for rung, wanted in columns.items():
+            now = self._open.get(rung)
+            if now is not None and np.array_equal(now.columns, wanted):
+                continue
+            expected = max(1, round(rung / self._interval))
+            ticks = np.empty((2 * expected + 1, self._shape[0], len(wanted)))
+            self._open[rung] = _Open(wanted, expected, ticks)
+
+    def push(self, at: float, values: Floats) -> list[Block]:
+        """Take the tick at ``at`` Unix seconds, ``values`` (S, M) already transformed.
+
+        Returns the blocks that this tick completes, shortest rung first. A tick that arrives
+        after a gap first closes what stood open. Time must not go back.
+        """
+        sealed: list[Block] = []
+        for rung in sorted(self._open):
+            now = self._open[rung]
+            index = math.floor(at / rung)
+            if now.index is not None and index != now.index:
+                sealed.append(self._seal(rung, now))
+            now.index = index
+            if now.filled < len(now.ticks):
+                now.ticks[now.filled] = values[:, now.columns]
+                now.filled += 1
+            if at + self._interval >= (index + 1) * rung - 1e-9 * self._interval:
+                sealed.append(self._seal(rung, now))
+        return sealed
+
+    def _seal(self, rung: int, now: _Open) -> Block:
+        x = np.full(self._shape, np.nan, dtype=np.float32)
+        x[:, now.columns] = block_value(now.ticks[: now.filled], now.expected)
+        index = now.index
+        now.filled, now.index = 0, None
+        if index is None:
+            message = f"a block of rung {rung} was sealed before it had a tick"
+            raise AssertionError(message)
+        return Block(rung, index, x)
+
+
+def block_value(ticks: Floats, expected: int) -> Floats:
+    """Return the mean (S, C) over ``ticks`` (T, S, C), NaN where under 60 % of ``expected``.
+
+    From ten ticks on, the smallest and the largest are left out (statistics.md B1.2).
+    """
+    present = np.isfinite(ticks)
+    count = present.sum(axis=0)
+    total = np.where(present, ticks, 0.0).sum(axis=0)
+    trim = (count >= TRIM_FROM) & (expected >= TRIM_FROM)
+    if trim.any():
+        low = np.where(present, ticks, np.inf).min(axis=0)
+        high = np.where(present, ticks, -np.inf).max(axis=0)
+        total = total - np.where(trim, low + high, 0.0)
+    used = count - 2 * trim
+    enough = count >= PRESENT * expected
+    return np.where(enough, total / np.maximum(used, 1), np.nan)

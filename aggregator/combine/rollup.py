@@ -1,0 +1,50 @@
+"""Roll up: the value of an inner node in a block is the median of its shards.
+
+Apart from peers, because a roll-up looks down the topology and a summary looks sideways.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Float32s = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+PRESENT = 0.5  # share of a node's shards that must have a value
+
+
+class Rollup:
+    """Medians of many overlapping sets of rows, sets of similar size computed together."""
+
+    def __init__(self, sets: Sequence[Ints], rows: int) -> None:
+        """Take the rows beneath each node, out of ``rows`` shards."""
+        self._nodes = len(sets)
+        self._classes: list[tuple[Ints, Ints, Ints]] = []
+        size = np.array([len(s) for s in sets], dtype=np.int64)
+        for width in np.unique(_ceiling(size)):
+            chosen = np.flatnonzero(_ceiling(size) == width)
+            index = np.full((len(chosen), int(width)), rows, dtype=np.int64)  # one past: NaN
+            for k, node in enumerate(chosen):
+                index[k, : size[node]] = sets[node]
+            self._classes.append((chosen, index, size[chosen]))
+
+    def medians(self, x: Float32s) -> Float32s:
+        """Return the median (I, M) of each node's rows of ``x`` (S, M), NaN if half is missing."""
+        padded = np.vstack([x, np.full((1, x.shape[1]), np.nan, dtype=np.float32)])
+        out = np.full((self._nodes, x.shape[1]), np.nan, dtype=np.float32)
+        for chosen, index, size in self._classes:
+            values = np.sort(padded[index], axis=1)  # NaN last
+            count = np.isfinite(values).sum(axis=1)
+            low = np.take_along_axis(values, np.maximum(count - 1, 0)[:, None] // 2, axis=1)[:, 0]
+            high = np.take_along_axis(
+                values, np.minimum(count // 2, values.shape[1] - 1)[:, None], axis=1
+            )[:, 0]
+            enough = count >= np.maximum(1, PRESENT * size[:, None])
+            out[chosen] = np.where(enough, (low + high) / 2, np.nan)
+        return out
+
+
+def _ceiling(size: Ints) -> Ints:
+    """Return the next power of two: at most half of a class's table is padding."""
+    return (1 << np.ceil(np.log2(np.maximum(size, 1))).astype(np.int64)).astype(np.int64)

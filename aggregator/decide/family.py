@@ -1,0 +1,117 @@
+"""Select and attribute: from every row's two values to the nodes that a person is told of.
+
+Apart from the life of a verdict, because selection has no memory but the running maximum, and
+whatever happens to a verdict later may not touch it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ...engine.attribution import Family, explain_away
+from ...engine.evalue import EValues
+from ...engine.selection import ControlledList, controlled, ranked, sup_fdr_adjust
+from ..state.fleet import Fleet
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+MANY_OF_A_GROUP = 0.2  # share of a group beyond which several selected shards are not faults
+SEVERAL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is selected in one step, by row.
+
+    ``controlled`` may be read as FDR ≤ q; ``reported`` (sorted rows) is what either test selects
+    and attribution keeps; ``explained_by`` (R,) the reported node above a selected row, −1 =
+    none; ``heterogeneous`` (R,) rows whose group disagrees as a whole; ``threshold`` ln(N/q).
+    """
+
+    controlled: ControlledList
+    reported: Ints
+    explained_by: Ints
+    heterogeneous: Bools
+    threshold: float
+
+
+class Selector:
+    """The family of all hypotheses of one fleet, N fixed, with its running maximum."""
+
+    def __init__(self, fleet: Fleet, q: float) -> None:
+        """Take the level ``q`` in (0, 1] at which e-BH runs."""
+        self._fleet = fleet
+        self._q = q
+        self._family = _graph(fleet)
+        self._has_contrast = fleet.group_sizes()[fleet.group] >= 3  # noqa: PLR2004 - DESIGN.md 2
+        self._peak = np.full(len(fleet.rows), -np.inf)
+
+    def select(self, controlled_values: EValues, ranked_values: EValues, fell: Bools) -> Selection:
+        """Run both tests on this step's values (R,); ``fell`` (R,) lost a class just now.
+
+        The running maximum of a row that fell starts anew: what it held was believed under a
+        null that has been given up.
+        """
+        self._peak = np.where(fell, -np.inf, self._peak)
+        self._peak = np.maximum(self._peak, controlled_values.log_e)
+        adjusted = sup_fdr_adjust(self._peak)
+        n = len(self._fleet.rows)
+        least = -np.log(self._q)  # no e below 1/q can be selected, whatever the others are
+        if ranked_values.log_e.max() < least and adjusted.max() < least:
+            return self._nothing(adjusted)
+        mine = EValues(adjusted, controlled_values.validity)
+        chosen = np.zeros(n, dtype=np.bool_)
+        chosen[ranked(ranked_values, self._q).members] = True
+        chosen[controlled(mine, self._q).members] = True
+        reported, explained_by = explain_away(chosen, self._has_contrast, self._family)
+        keep = np.zeros(n, dtype=np.bool_)
+        keep[reported] = True
+        odd = self._heterogeneous(chosen, keep, explained_by)
+        zeroed = EValues(np.where(odd, -np.inf, adjusted), controlled_values.validity)
+        return Selection(
+            controlled=controlled(zeroed, self._q, keep),
+            reported=reported,
+            explained_by=explained_by,
+            heterogeneous=odd,
+            threshold=float(np.log(n / self._q)),
+        )
+
+    def _nothing(self, adjusted: Floats) -> Selection:
+        n = len(self._fleet.rows)
+        none = np.empty(0, dtype=np.int64)
+        return Selection(
+            controlled=ControlledList.check(none, adjusted, n, self._q),
+            reported=none,
+            explained_by=np.full(n, -1, dtype=np.int64),
+            heterogeneous=np.zeros(n, dtype=np.bool_),
+            threshold=float(np.log(n / self._q)),
+        )
+
+    def _heterogeneous(self, chosen: Bools, keep: Bools, explained_by: Ints) -> Bools:
+        """Return the selected shards of groups that disagree as a whole (G1)."""
+        shards = self._fleet.shard_count
+        alone = (chosen & keep & (explained_by < 0))[:shards]
+        group = self._fleet.group[:shards]
+        count = np.bincount(group[alone], minlength=len(self._fleet.groups))
+        size = np.bincount(group, minlength=len(self._fleet.groups))
+        odd = (count >= SEVERAL) & (count > MANY_OF_A_GROUP * size)
+        out = np.zeros(len(chosen), dtype=np.bool_)
+        out[:shards] = alone & odd[group]
+        return out
+
+
+def _graph(fleet: Fleet) -> Family:
+    """Return the hypotheses as a graph of row numbers."""
+    row = {name: i for i, name in enumerate(fleet.rows)}
+    children = [[] for _ in range(fleet.shard_count)] + [
+        [row[c] for c in node.children] for node in fleet.nodes
+    ]
+    lengths = [len(c) for c in children]
+    return Family.of(
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        np.array([c for cs in children for c in cs], dtype=np.int64),
+        np.array([0] * fleet.shard_count + [int(n.logical) for n in fleet.nodes], dtype=np.int64),
+    )

@@ -1,0 +1,159 @@
+"""The life of a verdict: opened, promoted, closed; one transition each, nothing in between.
+
+Apart from selection, because a verdict is state: once open it stays what it was at its opening,
+whatever the evidence does afterwards (statistics.md G5).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..state.evidence import Leading
+from ..state.fleet import Fleet
+from .explain import reason_closed, reason_opened
+from .family import Selection
+
+Bools = npt.NDArray[np.bool_]
+
+TransitionWord = Literal["opened", "promoted", "recovering", "closed"]
+Guarantee = Literal["controlled", "ranked"]
+Channel = Literal["change", "level", "fact", "temporal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One step in a verdict's life. Times are seconds of the recording or of Unix time.
+
+    ``log_e`` is the node's merged log e-value when it happened, in nats; ``metrics`` those that
+    carried it, strongest first; ``since`` the likely onset.
+    """
+
+    transition: TransitionWord
+    node: str
+    level: str
+    channel: Channel
+    guarantee: Guarantee
+    validity_class: str
+    log_e: float
+    at: float
+    since: float
+    metrics: tuple[str, ...]
+    reason: str
+
+
+class Verdicts:
+    """All open verdicts of a fleet, by row."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        """Start with none open."""
+        self._fleet = fleet
+        self._open: dict[int, Transition] = {}
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """Return the ids of the nodes with an open verdict, sorted."""
+        return tuple(sorted(v.node for v in self._open.values()))
+
+    def open_rows(self) -> Bools:
+        """Return which rows (R,) have an open verdict."""
+        out = np.zeros(len(self._fleet.rows), dtype=np.bool_)
+        out[list(self._open)] = True
+        return out
+
+    def update(self, at: float, selection: Selection, leading: Leading) -> list[Transition]:
+        """Open, promote and fold verdicts after one selection at time ``at``."""
+        listed = {int(row) for row in selection.controlled.members}
+        done: list[Transition] = []
+        for row in (int(r) for r in selection.reported):
+            held = self._open.get(row)
+            guarantee: Guarantee = "controlled" if row in listed else "ranked"
+            if held is None and not self._under_open(row):
+                done.append(self._make("opened", at, row, guarantee, selection, leading))
+            elif held is not None and held.guarantee == "ranked" and guarantee == "controlled":
+                done.append(self._make("promoted", at, row, guarantee, selection, leading))
+        done.extend(self._fold(at, selection))
+        return done
+
+    def _make(
+        self,
+        word: TransitionWord,
+        at: float,
+        row: int,
+        guarantee: Guarantee,
+        selection: Selection,
+        leading: Leading,
+    ) -> Transition:
+        lead = leading.of(row, controlled=guarantee == "controlled")
+        members = int(self._fleet.group_sizes()[self._fleet.group[row]])
+        made = Transition(
+            transition=word,
+            node=self._fleet.rows[row],
+            level=level_word(self._fleet, row),
+            channel=lead.channel,
+            guarantee=guarantee,
+            validity_class=lead.validity,
+            log_e=lead.log_e,
+            at=at,
+            since=lead.since,
+            metrics=lead.metrics,
+            reason=reason_opened(
+                lead,
+                members,
+                selection.threshold,
+                guarantee,
+                heterogeneous=bool(selection.heterogeneous[row]),
+            ),
+        )
+        self._open[row] = made
+        return made
+
+    def _under_open(self, row: int) -> bool:
+        """Say whether an open inner node already speaks for this row."""
+        return any(row in self._beneath(other) for other in self._open if other != row)
+
+    def _beneath(self, row: int) -> set[int]:
+        if row < self._fleet.shard_count:
+            return set()
+        node = self._fleet.nodes[row - self._fleet.shard_count]
+        names = set(node.members)
+        inner = {
+            self._fleet.shard_count + i
+            for i, other in enumerate(self._fleet.nodes)
+            if other.id != node.id and set(other.members) < names
+        }
+        first = self._fleet.shards_beneath[row - self._fleet.shard_count]
+        return inner | {int(r) for r in first}
+
+    def _fold(self, at: float, selection: Selection) -> list[Transition]:
+        """Close verdicts that an open node above now explains."""
+        done: list[Transition] = []
+        for row, held in list(self._open.items()):
+            above = int(selection.explained_by[row])
+            if above >= 0 and above in self._open and above != row:
+                del self._open[row]
+                reason = reason_closed(self._fleet.rows[above])
+                done.append(_closed(held, at, reason))
+        return done
+
+
+def _closed(held: Transition, at: float, reason: str) -> Transition:
+    return Transition(
+        transition="closed",
+        node=held.node,
+        level=held.level,
+        channel=held.channel,
+        guarantee=held.guarantee,
+        validity_class=held.validity_class,
+        log_e=held.log_e,
+        at=at,
+        since=held.since,
+        metrics=held.metrics,
+        reason=reason,
+    )
+
+
+def level_word(fleet: Fleet, row: int) -> str:
+    """Return "shard" for a shard, else the kind of the inner node."""
+    return "shard" if row < fleet.shard_count else fleet.kinds[row]

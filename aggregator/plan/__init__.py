@@ -1,0 +1,1 @@
+"""The only source of parameters: φ, κ, rungs, margins and epochs, each fixed at epoch start."""

@@ -1,0 +1,80 @@
+"""Say who makes no claim on which channel, and why: silence must never look like health.
+
+Apart from the books, because the reasons come from all of them and from the topology.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ...engine.change import LEARNING_BLOCKS
+from ...engine.evalue import Validity
+from ..state.fleet import Fleet
+from .planner import Planner
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Abstention:
+    """``scope`` (a group, a contrast or one node) makes no claim on ``channel``."""
+
+    scope: str
+    channel: str
+    reason: str
+
+
+def abstentions(fleet: Fleet, planner: Planner, learned: Ints) -> tuple[Abstention, ...]:
+    """Return all abstentions, sorted; ``learned`` (2, R, M) blocks of fast and slow, −1 = none."""
+    found = {
+        *_too_few(fleet, planner),
+        *_not_enough_for_a_claim(fleet, planner),
+        *_level(fleet, planner),
+        *_learning(fleet, learned),
+    }
+    return tuple(sorted(found))
+
+
+def _too_few(fleet: Fleet, planner: Planner) -> Iterator[Abstention]:
+    sizes = fleet.group_sizes()
+    for g in planner.members.too_few():
+        what = "peers" if (np.flatnonzero(fleet.group == g) < fleet.shard_count).all() else "siblings"
+        reason = f"fewer than three {what}: {sizes[g]} in the group, itself included"
+        for channel in ("change", "level"):
+            yield Abstention(_scope(fleet, int(g)), channel, reason)
+
+
+def _not_enough_for_a_claim(fleet: Fleet, planner: Planner) -> Iterator[Abstention]:
+    best = planner.members.classes()[0]
+    sizes = fleet.group_sizes()
+    for g in np.flatnonzero((best == Validity.NONE) & (sizes >= 3)):  # noqa: PLR2004 - as above
+        reason = f"{sizes[g]} peers are too few for a claim (16 ranked, 32 controlled)"
+        yield Abstention(_scope(fleet, int(g)), "change", reason)
+
+
+def _level(fleet: Fleet, planner: Planner) -> Iterator[Abstention]:
+    for cell in planner.level.cells.values():
+        if cell.margin is None or cell.validity == Validity.NONE:
+            metric = fleet.metrics[cell.column].name
+            yield Abstention(_scope(fleet, cell.group), "level", f"{metric}: {cell.reason}")
+
+
+def _learning(fleet: Fleet, learned: Ints) -> Iterator[Abstention]:
+    """Yield what never ended its learning, by group and rung, with how far it came."""
+    sizes = fleet.group_sizes()
+    for which, word in enumerate(("fast", "slow")):
+        far = np.where(learned[which] >= 0, learned[which], LEARNING_BLOCKS).min(axis=1)
+        for g in np.unique(fleet.group[far < LEARNING_BLOCKS]):
+            if sizes[g] < 3:  # noqa: PLR2004 - said already
+                continue
+            least = int(far[fleet.group == g].min())
+            reason = f"{word} rung: learning ({least} of {LEARNING_BLOCKS} blocks)"
+            yield Abstention(_scope(fleet, int(g)), "change", reason)
+
+
+def _scope(fleet: Fleet, g: int) -> str:
+    """Return the node's own id for a contrast of one, else the group's name."""
+    rows = np.flatnonzero(fleet.group == g)
+    return fleet.rows[rows[0]] if len(rows) == 1 else fleet.groups[g]

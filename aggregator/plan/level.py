@@ -1,0 +1,200 @@
+"""The plan of the level channel: margin, grid, block length and class of every group and metric.
+
+Apart from the change channel's plan, because its questions are other ones: how alike the group
+really is, and whether its signs have memory (statistics.md G1).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ...adapters.catalogue import Metric
+from ...engine.calibration import LADDER
+from ...engine.evalue import Validity
+from ...engine.level import REVIEWS, LevelReport
+from ...engine.margin import LEVEL_LAMBDAS, Gate, effective_margin, gate, healthy_spread
+from ...proto.messages import LevelPlan
+from ..state.fleet import Fleet
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+FEWEST = 3
+POOL_BELOW = 5  # members below which the spread is pooled over the groups of the same job
+QUORUM = 0.8  # share of a group's streams that must have come as far as a review asks
+LONGER = 5  # "next longer block" is the next of the ladder at least so many times as long
+WIDENED = 1.05  # a margin that grows by less is left alone
+
+
+@dataclass(slots=True)
+class LevelCell:
+    """What the plan holds of one group and metric; ``margin`` None = the group abstains."""
+
+    group: int
+    column: int
+    rung: int
+    margin: float | None
+    largest_lambda: float = LEVEL_LAMBDAS[-1]
+    validity: Validity = Validity.NONE
+    epoch: int = 0
+    reviewed: int = 0
+    reason: str = "not yet reviewed"
+
+
+class LevelBook:
+    """All level cells of a fleet, and the reviews that change them."""
+
+    def __init__(self, fleet: Fleet, shortest: int) -> None:
+        """Open a cell for each group of three or more and each metric with a margin."""
+        self._fleet = fleet
+        self.cells: dict[tuple[int, int], LevelCell] = {}
+        sizes = fleet.group_sizes()
+        for g in range(len(fleet.groups)):
+            equals = bool(fleet.equals[fleet.group == g].all())
+            for j, metric in enumerate(fleet.metrics):
+                margin = metric.margin if equals else metric.role_margin
+                if margin is None or metric.direction == 0 or sizes[g] < FEWEST:
+                    continue
+                rung = max(metric.level or metric.slow, shortest)
+                self.cells[g, j] = LevelCell(g, j, rung, margin)
+
+    def plans(self) -> Iterable[LevelPlan]:
+        """Yield what the agents must know; an abstaining group keeps its last parameters."""
+        for cell in self.cells.values():
+            yield LevelPlan(
+                metric=self._fleet.metrics[cell.column].name,
+                group=self._fleet.groups[cell.group],
+                rung=cell.rung,
+                margin=self._margin(cell),
+                largest_lambda=0.0 if cell.margin is None else cell.largest_lambda,
+                epoch=cell.epoch,
+            )
+
+    def settings(self, rung: int) -> tuple[Floats, Floats, Ints]:
+        """Return margin, largest λ and epoch (R, M) at ``rung``; epoch −1 = no stream."""
+        shape = (len(self._fleet.rows), len(self._fleet.metrics))
+        margin, largest = np.full((2, *shape), np.nan)
+        epoch = np.full(shape, -1, dtype=np.int64)
+        for cell in (c for c in self.cells.values() if c.rung == rung):
+            rows = self._fleet.group == cell.group
+            margin[rows, cell.column] = self._margin(cell)
+            largest[rows, cell.column] = 0.0 if cell.margin is None else cell.largest_lambda
+            epoch[rows, cell.column] = cell.epoch
+        return margin, largest, epoch
+
+    def validity(self) -> npt.NDArray[np.int8]:
+        """Return the class (R, M) of every level stream as the cells stand."""
+        out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.int8)
+        for (g, j), cell in self.cells.items():
+            out[self._fleet.group == g, j] = cell.validity
+        return out
+
+    def rungs(self) -> Ints:
+        """Return the rung (R, M) whose level evidence counts, 0 where there is none."""
+        out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.int64)
+        for (g, j), cell in self.cells.items():
+            out[self._fleet.group == g, j] = cell.rung
+        return out
+
+    def review(self, rung: int, notes: LevelReport, open_rows: Bools) -> bool:
+        """Look at every cell of ``rung`` that has come far enough; say whether one changed.
+
+        ``notes`` (R, M) as last heard; rows with an open verdict are not part of "healthy".
+        """
+        changed = False
+        for cell in self.cells.values():
+            if cell.rung == rung and self._due(cell, notes):
+                self._review(cell, notes, open_rows)
+                changed = True
+        return changed
+
+    def _due(self, cell: LevelCell, notes: LevelReport) -> bool:
+        if cell.margin is None or cell.reviewed >= len(REVIEWS):
+            return False
+        observed = notes.observed[self._fleet.group == cell.group, cell.column]
+        observed = observed[observed > 0]
+        return len(observed) >= FEWEST and bool(
+            (observed >= REVIEWS[cell.reviewed]).mean() >= QUORUM
+        )
+
+    def _review(self, cell: LevelCell, notes: LevelReport, open_rows: Bools) -> None:
+        cell.reviewed += 1
+        rows = self._fleet.group == cell.group
+        j = cell.column
+        spread = healthy_spread(notes.median[self._spread_rows(cell) & ~open_rows, j])
+        margin = effective_margin(self._default(cell), spread)
+        if margin is None:
+            cell.margin, cell.validity, cell.epoch = None, Validity.NONE, cell.epoch + 1
+            cell.reason = (
+                f"heterogeneous_group: spread {spread:.3g} asks for more than four margins"
+            )
+            return
+        well = self._pool_rows(cell) & ~open_rows & ~(notes.median[:, j] > margin)
+        verdict = gate(
+            members=int(np.isfinite(notes.median[rows, j]).sum()),
+            runs=notes.runs[well, j].sum(axis=0),
+            plusses=notes.plusses[well, j].sum(axis=0),
+            noise_ratio=_typical(notes.noise_ratio[well, j]),
+            lag_one=_typical(notes.lag_one[well, j]),
+        )
+        self._apply(cell, margin, verdict)
+
+    def _apply(self, cell: LevelCell, margin: float, verdict: Gate) -> None:
+        if verdict.validity == Validity.NONE:
+            self._lengthen(cell, verdict)
+            return
+        wider = cell.margin is None or margin > WIDENED * cell.margin
+        new_grid = verdict.largest_lambda != cell.largest_lambda
+        better = verdict.validity > cell.validity and cell.validity > Validity.NONE
+        if wider or new_grid or better:
+            cell.epoch += 1
+            cell.margin, cell.largest_lambda = margin, verdict.largest_lambda
+        cell.validity, cell.reason = verdict.validity, verdict.reason
+
+    def _lengthen(self, cell: LevelCell, verdict: Gate) -> None:
+        """Move to the next longer block and judge it anew, or abstain when there is none."""
+        longer = [rung for rung in LADDER if rung >= LONGER * cell.rung]
+        cell.validity, cell.reason, cell.epoch = Validity.NONE, verdict.reason, cell.epoch + 1
+        if longer:
+            cell.rung, cell.reviewed = longer[0], 0
+        else:
+            cell.margin = None
+
+    def _margin(self, cell: LevelCell) -> float:
+        return self._default(cell) if cell.margin is None else cell.margin
+
+    def _default(self, cell: LevelCell) -> float:
+        metric = self._fleet.metrics[cell.column]
+        equals = bool(self._fleet.equals[self._fleet.group == cell.group].all())
+        margin = metric.margin if equals else metric.role_margin
+        assert margin is not None  # noqa: S101 - a cell is only opened where it is not
+        return margin
+
+    def _pool_rows(self, cell: LevelCell) -> Bools:
+        """Return the rows whose signs tell the memory: all of the SKU at the same rung."""
+        pool = self._fleet.pool[np.flatnonzero(self._fleet.group == cell.group)[0]]
+        at_rung = [
+            g for (g, j), c in self.cells.items() if j == cell.column and c.rung == cell.rung
+        ]
+        return (self._fleet.pool == pool) & np.isin(self._fleet.group, at_rung)
+
+    def _spread_rows(self, cell: LevelCell) -> Bools:
+        """Return the rows whose contrasts tell the spread: the group, or small groups together."""
+        fleet = self._fleet
+        rows = fleet.group == cell.group
+        shards = fleet.shards
+        first = int(np.flatnonzero(rows)[0])
+        if rows.sum() >= POOL_BELOW or first >= len(shards):
+            return rows
+        job = shards[first].job
+        alike = np.array([s.job == job for s in shards] + [False] * len(fleet.nodes))
+        small = fleet.group_sizes()[fleet.group] < POOL_BELOW
+        return alike & small
+
+
+def _typical(values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else float("nan")

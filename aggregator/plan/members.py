@@ -1,0 +1,71 @@
+"""How many peers a group can count on, what class that carries, and what a bet needs.
+
+Apart, because the number of peers limits both channels and changes for its own reasons: shards
+come, go and fall silent.
+"""
+
+from collections import deque
+
+import numpy as np
+import numpy.typing as npt
+
+from ...engine.evalue import Validity
+from ..state.fleet import Fleet
+
+Ints = npt.NDArray[np.int64]
+Classes = npt.NDArray[np.int8]
+
+# Members K with a value, the shard itself included, and the best class from there on.
+CHANGE = ((32, Validity.CONSTRUCTION), (16, Validity.EMPIRICAL), (3, Validity.NONE))
+LEVEL = ((8, Validity.CONSTRUCTION), (3, Validity.EMPIRICAL))
+FEWEST = 3  # members below which a group abstains
+
+REMEMBERED = 200  # blocks of counts
+LOOK_EACH = 20  # blocks
+RELIABLE = 10  # percentile of the counts that a group can rely on
+
+
+class Members:
+    """Reliable members (2, G) of every group, for the change and for the level channel."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        """Believe the sizes of the groups until counts have been heard."""
+        self._fleet = fleet
+        self._reliable = np.stack([fleet.group_sizes()] * 2)
+        self._counts: deque[tuple[Ints, Ints]] = deque(maxlen=REMEMBERED)
+        self._heard = 0
+
+    def hear(self, demeaned: Ints, raw: Ints) -> bool:
+        """Take one block's best counts (G,); say whether a class fell. It never rises again."""
+        self._counts.append((demeaned, raw))
+        self._heard += 1
+        if self._heard % LOOK_EACH:
+            return False
+        before = self.classes()
+        for channel in range(2):
+            counts = np.stack([c[channel] for c in self._counts])
+            counts = counts[counts.any(axis=1)]  # no demeaned value anywhere: still learning
+            if len(counts):
+                reliable = np.percentile(counts, RELIABLE, axis=0).astype(np.int64)
+                self._reliable[channel] = np.minimum(self._reliable[channel], reliable)
+        return bool((self.classes() != before).any())
+
+    def classes(self) -> Classes:
+        """Return the best class (2, G) that the number of members allows."""
+        out = np.zeros(self._reliable.shape, dtype=np.int8)
+        for channel, ladder in enumerate((CHANGE, LEVEL)):
+            for members, validity in reversed(ladder):
+                out[channel][self._reliable[channel] >= members] = validity
+        return out
+
+    def needed(self) -> Ints:
+        """Return the members (2, G) that a block needs to be bet at the group's class."""
+        out = np.full(self._reliable.shape, FEWEST, dtype=np.int64)
+        for channel, ladder in enumerate((CHANGE, LEVEL)):
+            for members, _ in reversed(ladder):
+                out[channel][self._reliable[channel] >= members] = members
+        return out
+
+    def too_few(self) -> Ints:
+        """Return the groups with fewer than three members: they abstain."""
+        return np.flatnonzero(self._fleet.group_sizes() < FEWEST)

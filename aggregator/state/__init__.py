@@ -1,0 +1,1 @@
+"""What the aggregator remembers between blocks: fleet, peer groups, levels and evidence."""

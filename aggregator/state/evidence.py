@@ -1,0 +1,118 @@
+"""The evidence of every row as last heard: log M of its parts, merged into two values.
+
+Apart from the streams, which may run on other machines: what arrives here is absolute, so that
+a lost or repeated message can make it old but never wrong (DESIGN.md section 5).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ...engine.evalue import EValues, Validity
+from ...engine.merging import two_values
+from ...engine.streams import Outcome
+from ..plan.planner import Parts
+from .fleet import Fleet
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+FAST, SLOW, LEVEL = 0, 1, 2  # first axis of the parts
+TELLING = 0.05  # share of a node's evidence from which on a metric is named
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """What carries a row's evidence: its strongest channel, metrics, class, onset in seconds."""
+
+    channel: Literal["change", "level"]
+    metrics: tuple[str, ...]
+    validity: str
+    log_e: float
+    since: float
+
+
+class EvidenceTable:
+    """ln M (3, M, R) and onsets of all parts; axis 0 is fast change, slow change, level.
+
+    ``learned`` (2, R, M): blocks that the fast and the slow change stream have learned, −1 = none.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        """Start with M = 1 everywhere."""
+        self._fleet = fleet
+        shape = (3, len(fleet.metrics), len(fleet.rows))
+        self._log_m = np.zeros(shape)
+        self._since = np.full(shape, np.nan)
+        self._validity = np.zeros(shape, dtype=np.int8)
+        self.learned = np.full((2, shape[2], shape[1]), -1, dtype=np.int64)
+
+    def log_m(self) -> Floats:
+        """Return ln M (3, M, R) as last heard."""
+        return self._log_m.copy()
+
+    def hear(self, rung: int, rows: Ints, outcome: Outcome, parts: Parts) -> None:
+        """Take the evidence of ``rows`` (S,) for the parts whose rung ``outcome`` is of."""
+        for part in (FAST, SLOW, LEVEL):
+            values = outcome.level if part == LEVEL else outcome.change
+            onset = outcome.level_onset if part == LEVEL else outcome.change_onset
+            mine = (parts.rungs[part][:, rows] == rung) & np.isfinite(values.T)
+            since = np.where(onset.T >= 0, onset.T * float(rung), np.nan)
+            self._log_m[part][:, rows] = np.where(mine, values.T, self._log_m[part][:, rows])
+            self._since[part][:, rows] = np.where(mine, since, self._since[part][:, rows])
+            if part != LEVEL:
+                self.learned[part][rows] = np.where(
+                    mine.T, outcome.learned, self.learned[part][rows]
+                )
+
+    def forget(self, moved: Bools) -> None:
+        """Set M = 1 for parts (3, M, R) whose rung has been left."""
+        self._log_m[moved] = 0.0
+
+    def merged(self, parts: Parts) -> tuple[EValues, EValues, Bools]:
+        """Return the controlled and the ranked values (R,), and the rows that lost a class."""
+        fell = (parts.validity < self._validity).any(axis=(0, 1))
+        self._validity = parts.validity.copy()
+        rows = self._log_m.shape[2]
+        flat = self._log_m.reshape(-1, rows)
+        weights = parts.weights.reshape(-1, rows)
+        controlled, ranked = two_values(flat, parts.validity.reshape(-1, rows), weights)
+        return controlled, ranked, fell
+
+    def lead(self, row: int, parts: Parts, values: EValues, *, controlled: bool) -> Lead:
+        """Return what carries ``row``; ``values`` are the merged ones to quote."""
+        least = Validity.CONSTRUCTION if controlled else Validity.EMPIRICAL
+        counts = (parts.validity[:, :, row] >= least) & (parts.weights[:, :, row] > 0)
+        with np.errstate(divide="ignore"):  # ln 0 = −inf is meant
+            log_part = np.where(
+                counts, np.log(parts.weights[:, :, row]) + self._log_m[:, :, row], -np.inf
+            )
+        part, metric = np.unravel_index(int(log_part.argmax()), log_part.shape)
+        by_metric = np.logaddexp.reduce(log_part, axis=0)
+        order = np.argsort(-by_metric, kind="stable")
+        telling = by_metric >= np.logaddexp.reduce(by_metric) + np.log(TELLING)
+        return Lead(
+            channel="level" if part == LEVEL else "change",
+            metrics=tuple(self._fleet.metrics[j].name for j in order if telling[j]),
+            validity=Validity(int(parts.validity[part, metric, row])).word,
+            log_e=float(values.log_e[row]),
+            since=float(self._since[part, metric, row]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """How to find out what carries a row, at the moment of one selection."""
+
+    table: EvidenceTable
+    parts: Parts
+    controlled: EValues
+    ranked: EValues
+
+    def of(self, row: int, *, controlled: bool) -> Lead:
+        """Return the lead of ``row`` among the parts that count for its guarantee."""
+        values = self.controlled if controlled else self.ranked
+        return self.table.lead(row, self.parts, values, controlled=controlled)

@@ -1,0 +1,92 @@
+"""The fleet as one table: a row for every shard and every inner node, with its group of peers.
+
+Apart, because every later stage (summaries, plan, merging, selection) works on these row
+numbers and must agree on them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ...adapters.catalogue import Metric
+from ...adapters.topology.model import Topology
+from ...proto.messages import Inventory, ShardRow
+from .levels import InnerNode, inner_nodes
+from .peer_groups import peer_groups
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+NODES_HOST = ""  # the sender of inner nodes' evidence is the aggregator itself
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Rows 0 … S−1 are shards, S … R−1 inner nodes; columns are ``metrics``.
+
+    ``group`` (R,) index into ``groups``; ``pool`` (R,) index into ``pools``, whose rows share φ
+    and κ (a SKU, or the nodes of one contrast); ``equals`` (R,) whether the group is of equals;
+    ``hosts`` sender to its rows; ``shards_beneath`` rows of each inner node.
+    """
+
+    metrics: tuple[Metric, ...]
+    rows: tuple[str, ...]
+    kinds: tuple[str, ...]
+    shards: tuple[ShardRow, ...]
+    nodes: tuple[InnerNode, ...]
+    groups: tuple[str, ...]
+    group: Ints
+    pools: tuple[str, ...]
+    pool: Ints
+    equals: Bools
+    hosts: Mapping[str, Ints]
+    shards_beneath: tuple[Ints, ...]
+
+    @property
+    def shard_count(self) -> int:
+        """Return S."""
+        return len(self.shards)
+
+    def group_sizes(self) -> Ints:
+        """Return the members of each group (G,)."""
+        return np.bincount(self.group, minlength=len(self.groups)).astype(np.int64)
+
+
+def build_fleet(
+    inventories: Sequence[Inventory], topology: Topology, metrics: Sequence[Metric]
+) -> Fleet:
+    """Return the table of all ``inventories``' shards and the inner nodes above them.
+
+    Raises ``ValueError`` naming a shard that two hosts claim.
+    """
+    shards = tuple(shard for inventory in inventories for shard in inventory.shards)
+    row = {shard.id: i for i, shard in enumerate(shards)}
+    if len(row) != len(shards):
+        claimed = [s.id for s in shards]
+        twice = next(name for name in claimed if claimed.count(name) > 1)
+        message = f"shard {twice!r} is in two inventories: a shard belongs to one host"
+        raise ValueError(message)
+    nodes = inner_nodes(shards, topology)
+    group_of = {m: g.name for g in peer_groups(shards, topology) for m in g.members}
+    names = [group_of[s.id] for s in shards] + [n.contrast for n in nodes]
+    groups = tuple(dict.fromkeys(names))
+    pool_names = [f"sku={s.sku}" for s in shards] + [n.contrast for n in nodes]
+    pools = tuple(dict.fromkeys(pool_names))
+    hosts = {i.host: np.array([row[s.id] for s in i.shards]) for i in inventories}
+    hosts[NODES_HOST] = np.arange(len(shards), len(shards) + len(nodes))
+    return Fleet(
+        metrics=tuple(metrics),
+        rows=(*row, *(n.id for n in nodes)),
+        kinds=(*(s.kind for s in shards), *(n.kind for n in nodes)),
+        shards=shards,
+        nodes=nodes,
+        groups=groups,
+        group=np.array([groups.index(n) for n in names], dtype=np.int64),
+        pools=pools,
+        pool=np.array([pools.index(n) for n in pool_names], dtype=np.int64),
+        equals=np.array([True] * len(shards) + [n.equals for n in nodes], dtype=np.bool_),
+        hosts=hosts,
+        shards_beneath=tuple(np.array([row[m] for m in n.members]) for n in nodes),
+    )

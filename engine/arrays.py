@@ -1,0 +1,38 @@
+"""Array types of the engine, the border check, and row access to states made of arrays.
+
+Apart, because every module of the engine speaks in these types and none owns them.
+"""
+
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Words = npt.NDArray[np.uint64]
+
+State = TypeVar("State")
+
+
+def refuse_infinite(name: str, values: npt.NDArray[np.floating[Any]]) -> None:
+    """Raise ``ValueError`` if ``values`` holds an infinity; NaN means "no value" and passes."""
+    if np.isinf(values).any():
+        at = tuple(int(i) for i in np.argwhere(np.isinf(values))[0])
+        message = f"{name} is infinite at index {at}: evidence takes finite numbers or NaN"
+        raise ValueError(message)
+
+
+def take_rows(state: State, rows: Ints) -> State:
+    """Return a copy of ``rows`` of a dataclass whose fields are arrays with streams first."""
+    kind: Any = type(state)
+    return kind(**{f.name: getattr(state, f.name)[rows] for f in fields(kind)})  # type: ignore[no-any-return]
+
+
+def put_rows(state: State, rows: Ints, part: State) -> None:
+    """Write ``part``, as taken by :func:`take_rows`, back into ``rows`` of ``state``."""
+    kind: Any = type(state)
+    for f in fields(kind):
+        getattr(state, f.name)[rows] = getattr(part, f.name)

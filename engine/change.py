@@ -1,0 +1,221 @@
+"""The change channel of many streams at one rung: from a value and its peers to log M.
+
+Apart, because an agent runs it over its shards and the aggregator over inner nodes: the order of
+the steps (learn, settle, rank, bet) must be one piece of code for both.
+Null: a healthy AR fleet never crosses 100.  Power: four noise sd after learning are found.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .arrays import Bools, Floats, Ints, Words, put_rows, refuse_infinite, take_rows
+from .bets import normal_score_bets, normal_scores, side_weights
+from .calibration import WindowSums
+from .memory import Memory
+from .onset import OnsetMixture
+from .ranks import BASELINE, Ranks, uniforms
+from .recursive import Recursive
+from .special import normal_quantile
+
+OFFSET_BLOCKS = 50  # blocks whose median distance to the group is the stream's offset
+WARM_BLOCKS = 50  # regression steps before a residual may become a knot
+LEARNING_BLOCKS = OFFSET_BLOCKS + WARM_BLOCKS + BASELINE  # 200: DESIGN.md section 4.9
+MAD_TO_SD = 1.4826  # of a Gaussian
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Streams that ended learning in this block, and what their baseline says of memory.
+
+    ``rows`` (r,) stream indices; ``scores`` (r, 100) signed normal scores of the baseline
+    residuals, NaN where none was made.
+    """
+
+    rows: Ints
+    scores: Floats
+
+
+class ChangeChannel:
+    """Evidence that a stream has changed against its peers (DESIGN.md section 2, steps 1 to 4).
+
+    A stream learns for 200 observed blocks and keeps them. When the fleet's pooled φ is known
+    the kept blocks run through the regression in one pass, so that a φ that differs from the
+    catalogue's costs no second burn-in. It bets once its κ is known too.
+    """
+
+    def __init__(self, keys: Words, direction: Ints, horizon: int) -> None:
+        """Start ``n`` learning streams; ``direction`` in {-1, 0, +1}, ``horizon`` in blocks."""
+        n = len(keys)
+        self.keys = keys
+        self.offset: npt.NDArray[np.float32] = np.full(n, np.nan, dtype=np.float32)
+        self.phi = np.full(n, np.nan)
+        self.kappa = np.full(n, np.nan)
+        self.observed = np.zeros(n, dtype=np.int64)
+        self.settled = np.zeros(n, dtype=np.bool_)
+        self._origin = np.full(n, np.nan)
+        self._scale = np.full(n, np.nan)
+        self._kept: Floats | None = np.full((n, LEARNING_BLOCKS, 2), np.nan)
+        self._gap: Bools | None = np.ones((n, LEARNING_BLOCKS), dtype=np.bool_)
+        self._last_block = np.full(n, -2, dtype=np.int64)
+        self._regression = Recursive.start(n)
+        self._ranks = Ranks.start(n)
+        self._windows = WindowSums.start(n)
+        self._memory = Memory.start(n)
+        self.mixture = OnsetMixture.start(
+            side_weights(direction), np.full(n, horizon, dtype=np.int64)
+        )
+
+    def demeaned(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return ``x`` (n,) less the stream's offset; NaN while the offset is being learned."""
+        return x - self.offset
+
+    def step(
+        self, block: int, x: npt.NDArray[np.float32], reference: Floats, may_bet: Bools
+    ) -> dict[int, Floats]:
+        """Take one block: ``x`` (n,) raw values and their peers' ``reference`` (n,), NaN = none.
+
+        ``reference`` is the leave-one-out median of the peers' offset-demeaned values (of raw
+        values while the group itself has no offsets yet). Rows where ``may_bet`` is False learn
+        and do not bet; a frozen stream is offered as NaN and nothing of it moves. Returns the
+        windows of scores completed at this block, as :meth:`WindowSums.update` does.
+        """
+        refuse_infinite("x", x)
+        refuse_infinite("reference", reference)
+        present = np.isfinite(x) & np.isfinite(reference)
+        if not self.settled.all():
+            self._learn(block, np.flatnonzero(~self.settled & present), x, reference)
+        self._last_block[present] = block
+        return self._bet(block, x, reference, may_bet & self.settled & present)
+
+    def lag_sums(self, rows: Ints) -> Floats:
+        """Return (r, 3): pairs, Σ r_b r_{b-1} and Σ r_b² of ``rows`` that have learned enough.
+
+        ``r`` is the residual of the kept blocks on (1, peers), least squares; only neighbours in
+        time make a pair (statistics.md E).
+        """
+        if self._kept is None or self._gap is None:
+            return np.zeros((len(rows), 3))
+        kept = self._kept[rows, OFFSET_BLOCKS:]
+        residual = _least_squares_residual(kept[..., 0], kept[..., 1])
+        pair = ~self._gap[rows, OFFSET_BLOCKS + 1 :]
+        cross = (residual[:, 1:] * residual[:, :-1] * pair).sum(axis=1)
+        square = (residual[:, 1:] ** 2 * pair).sum(axis=1)
+        return np.stack([pair.sum(axis=1).astype(np.float64), cross, square], axis=1)
+
+    def ready(self) -> Ints:
+        """Return the rows that have kept their learning blocks and wait to be settled."""
+        return np.flatnonzero(~self.settled & (self.observed >= LEARNING_BLOCKS))
+
+    def settle(self, rows: Ints) -> Settled:
+        """End the learning of ``rows`` (all with ``phi`` set): regression, scale and knots.
+
+        A stream that did not move has no scale; it goes on learning instead.
+        """
+        if self._kept is None or self._gap is None:
+            return Settled(rows[:0], np.empty((0, BASELINE)))
+        rows = self._set_scale(rows)
+        part = take_rows(self._regression, rows)
+        phi, all_rows = self.phi[rows], np.ones(len(rows), dtype=np.bool_)
+        kept = (self._kept[rows] - self._origin[rows, None, None]) / self._scale[rows, None, None]
+        residual = np.full((len(rows), LEARNING_BLOCKS), np.nan)
+        for b in range(OFFSET_BLOCKS, LEARNING_BLOCKS):
+            gap = self._gap[rows, b]
+            part.last_x[gap] = part.last_c[gap] = np.nan
+            residual[:, b] = part.step(kept[:, b, 0], kept[:, b, 1], phi, all_rows)
+        baseline = residual[:, -BASELINE:]
+        put_rows(self._regression, rows, part)
+        self._ranks.set_knots(rows, baseline)
+        self.settled[rows] = True
+        if self.settled.all():
+            self._kept = self._gap = None  # 3 kB a stream, wanted by nobody any more
+        return Settled(rows, _signed_scores(baseline))
+
+    def restart(self, rows: Ints, horizon: int) -> None:
+        """Begin a new epoch by the clock: M = 1, everything learned is kept (G5)."""
+        self.mixture.restart(rows, np.full(len(rows), horizon, dtype=np.int64))
+
+    def log_m(self) -> Floats:
+        """Return ln M (n,): 0 where nothing was bet yet."""
+        return self.mixture.log_m()
+
+    def long_run_variance(self) -> tuple[Floats, Ints]:
+        """Return V_i(25) (n,), NaN before one window, and the scores behind it (n,) (G2)."""
+        return self._memory.variance(), self._memory.scores.copy()
+
+    def _learn(
+        self, block: int, rows: Ints, x: npt.NDArray[np.float32], reference: Floats
+    ) -> None:
+        rows = rows[self.observed[rows] < LEARNING_BLOCKS]
+        if len(rows) == 0 or self._kept is None or self._gap is None:
+            return
+        at = self.observed[rows]
+        offset = np.where(at < OFFSET_BLOCKS, np.float32(0), self.offset[rows])
+        self._kept[rows, at, 0] = x[rows] - offset
+        self._kept[rows, at, 1] = reference[rows]
+        self._gap[rows, at] = self._last_block[rows] != block - 1
+        self.observed[rows] += 1
+        full = rows[self.observed[rows] == OFFSET_BLOCKS]
+        if len(full):
+            distance = self._kept[full, :OFFSET_BLOCKS, 0] - self._kept[full, :OFFSET_BLOCKS, 1]
+            self.offset[full] = np.median(distance, axis=1).astype(np.float32)
+
+    def _set_scale(self, rows: Ints) -> Ints:
+        """Fix origin and robust residual scale; return the rows that have one."""
+        assert self._kept is not None  # noqa: S101 - settle() has looked; for the type checker
+        kept = self._kept[rows, OFFSET_BLOCKS:]
+        distance = kept[..., 0] - kept[..., 1]
+        scale = _robust_sd(distance[:, 1:] - self.phi[rows, None] * distance[:, :-1])
+        moved = scale > 0
+        self._origin[rows] = np.median(kept[..., 1], axis=1)
+        self._scale[rows] = np.where(moved, scale, np.nan)
+        self.observed[rows[~moved]] = OFFSET_BLOCKS
+        return rows[moved]
+
+    def _bet(
+        self, block: int, x: npt.NDArray[np.float32], reference: Floats, may_bet: Bools
+    ) -> dict[int, Floats]:
+        if not self.settled.any():
+            return {}
+        y = (self.demeaned(x).astype(np.float64) - self._origin) / self._scale
+        c = (reference - self._origin) / self._scale
+        learn = self.settled & np.isfinite(y) & np.isfinite(c)
+        w = self._regression.step(y, c, np.where(learn, self.phi, 0.0), learn)
+        w = np.where(may_bet & np.isfinite(self.kappa), w, np.nan)
+        u = self._ranks.rank(w, uniforms(self.keys, block), learn)
+        z = normal_scores(u)
+        bets = normal_score_bets(z, np.where(np.isfinite(self.kappa), self.kappa, 1.0))
+        self.mixture.step(bets, block)
+        self._memory.update(z)
+        return self._windows.update(z)
+
+
+def _least_squares_residual(y: Floats, c: Floats) -> Floats:
+    """Return the residual of ``y`` (r, b) on (1, ``c``), row by row."""
+    y = y - y.mean(axis=1, keepdims=True)
+    c = c - c.mean(axis=1, keepdims=True)
+    variance = (c * c).sum(axis=1, keepdims=True)
+    slope = (y * c).sum(axis=1, keepdims=True) / np.where(variance > 0, variance, 1.0)
+    return y - slope * c
+
+
+def _signed_scores(residual: Floats) -> Floats:
+    """Return normal scores (r, b) from the sign and the rank of the size of each ``residual``.
+
+    Unit variance whatever the tails, and unlike plain ranks free to have a mean other than 0,
+    so that sums over long windows still show memory.
+    """
+    size = np.abs(residual)
+    rank = np.argsort(np.argsort(size, axis=1), axis=1) + 1.0  # NaN sort last
+    count = np.isfinite(size).sum(axis=1, keepdims=True)
+    share = np.where(np.isfinite(size), 0.5 + 0.5 * rank / (count + 1.0), np.nan)
+    return np.sign(residual) * normal_quantile(share)
+
+
+def _robust_sd(values: Floats) -> Floats:
+    """Return 1.4826 MAD of each row (r, b), or its sd where more than half are equal."""
+    centre = np.nanmedian(values, axis=1, keepdims=True)
+    mad = MAD_TO_SD * np.nanmedian(np.abs(values - centre), axis=1)
+    return np.where(mad > 0, mad, np.nanstd(values, axis=1))
+

@@ -1,0 +1,96 @@
+"""The level channel of many streams at one rung: from a contrast to log M, and what judges it.
+
+Apart from `margin`, which holds the rules of G1: this is their order in time, one piece of code
+for an agent's shards and for the aggregator's inner nodes.
+Null: an offset inside the margin never crosses 100.  Power: one outside it does, from any block.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .arrays import Bools, Floats, Ints, refuse_infinite
+from .margin import PlusRuns, level_bets, level_weights, noise, signs
+from .onset import OnsetMixture
+
+REMEMBERED = 240  # contrasts kept for the long-run median and the noise: more than 200 blocks
+REVIEWS = (20, 60, 200)  # blocks with a contrast after which the plan looks at a stream
+
+
+@dataclass(frozen=True, slots=True)
+class LevelReport:
+    """What the past says of each stream's contrast, all (n,): DESIGN.md section 5, G1.
+
+    ``observed`` blocks with a contrast in this epoch; ``median`` their long-run median (positive:
+    on the bad side of the peers); ``noise_ratio`` sd/(margin − |median|); ``lag_one``
+    autocorrelation; ``runs`` blocks behind four plusses and ``plusses`` those that were + again,
+    (n, 5) by run length 0 to 4.
+    """
+
+    observed: Ints
+    median: Floats
+    noise_ratio: Floats
+    lag_one: Floats
+    runs: Ints
+    plusses: Ints
+
+
+class LevelChannel:
+    """Evidence that a stream is out of family: its contrast exceeds the margin (G1)."""
+
+    def __init__(self, margin: Floats, horizon: int) -> None:
+        """Start ``n`` streams with ``margin`` > 0 (n,) in contrast units, ``horizon`` in blocks."""
+        n = len(margin)
+        self.margin = margin.astype(np.float64)
+        self.observed = np.zeros(n, dtype=np.int64)
+        self.due: Bools = np.zeros(n, dtype=np.bool_)  # a review is due after this very block
+        self._past = np.full((n, REMEMBERED), np.nan)
+        self._runs = PlusRuns.start(n)
+        self.mixture = OnsetMixture.start(
+            level_weights(np.ones(n)), np.full(n, horizon, dtype=np.int64)
+        )
+
+    def step(self, block: int, contrast: Floats, may_bet: Bools) -> None:
+        """Take one block's ``contrast`` (n,), positive on the bad side; NaN makes no bet."""
+        refuse_infinite("contrast", contrast)
+        rows = np.flatnonzero(np.isfinite(contrast))
+        self._past[rows, self.observed[rows] % REMEMBERED] = contrast[rows]
+        self.observed[rows] += 1
+        self.due = np.isfinite(contrast) & np.isin(self.observed, REVIEWS)
+        sign = signs(np.where(may_bet, contrast, np.nan), self.margin)
+        self._runs.update(sign)
+        self.mixture.step(level_bets(sign), block)
+
+    def restart(self, rows: Ints, margin: Floats, largest_lambda: Floats, horizon: int) -> None:
+        """Begin a new epoch of ``rows``: M = 1, a new margin and grid; the past is kept."""
+        self.margin[rows] = margin
+        self.mixture.weights[rows] = level_weights(largest_lambda)
+        self.mixture.restart(rows, np.full(len(rows), horizon, dtype=np.int64))
+
+    def log_m(self) -> Floats:
+        """Return ln M (n,): 0 where nothing was bet yet."""
+        return self.mixture.log_m()
+
+    def report(self) -> LevelReport:
+        """Return what the last 240 contrasts and all signs say of each stream."""
+        order = self._in_time()
+        ratio, lag_one = noise(order, self.margin)
+        return LevelReport(
+            observed=self.observed.copy(),
+            median=_median(order),
+            noise_ratio=ratio,
+            lag_one=lag_one,
+            runs=self._runs.runs.copy(),
+            plusses=self._runs.plusses.copy(),
+        )
+
+    def _in_time(self) -> Floats:
+        """Return the remembered contrasts, oldest first, NaN where there is none yet."""
+        at = (self.observed[:, None] + np.arange(REMEMBERED)) % REMEMBERED
+        return np.take_along_axis(self._past, at, axis=1)
+
+
+def _median(past: Floats) -> Floats:
+    """Return the median of each row, NaN for an empty one (without numpy's warning)."""
+    empty = ~np.isfinite(past).any(axis=1)
+    return np.where(empty, np.nan, np.nanmedian(np.where(empty[:, None], 0.0, past), axis=1))

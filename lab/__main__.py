@@ -1,0 +1,29 @@
+"""`tessera`: the operator's toolbox, one command per task.
+
+Apart, because every command lives in a file of its own and this only names them.
+"""
+
+import os
+
+# Small arrays gain nothing from threads, and published numbers must not depend on them.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import click  # noqa: E402 - the thread limits must stand before numpy is loaded
+
+from .. import __version__  # noqa: E402 - as above
+from .replay import replay  # noqa: E402 - as above
+from .simulate import simulate  # noqa: E402 - as above
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tessera")
+def main() -> None:
+    """Name the accelerator that went quietly wrong, and say how sure that is."""
+
+
+main.add_command(replay)
+main.add_command(simulate)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Play readings through one host's evidence and the aggregator's pipeline, tick by tick.
+
+Apart from what is played and what is printed, because replay, calibration and the coming live
+demo differ only there; the order of messages is this one.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ..adapters.catalogue import Metric, apply_transform
+from ..adapters.topology.model import Topology
+from ..aggregator.decide.verdicts import Transition
+from ..aggregator.pipeline import Pipeline, StepResult, Up2
+from ..aggregator.state.fleet import build_fleet
+from ..agent.evidence import Evidence
+from ..agent.fold import Block, Fold
+from ..agent.rates import Rates
+from ..proto.messages import Inventory, ShardRow
+
+Floats = npt.NDArray[np.float64]
+
+HOST = "recording"
+
+
+class Lockstep:
+    """A fleet whose shards all sit on one host, and its aggregator, on a simulated clock."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        shards: Sequence[str],
+        metrics: Sequence[Metric],
+        *,
+        interval: float,
+        shortest: int,
+        horizon: float,
+        q: float = 0.1,
+    ) -> None:
+        """Take who and what is measured each ``interval`` s; ``horizon`` s is an epoch."""
+        rows = tuple(_row(topology, shard) for shard in shards)
+        inventory = Inventory(HOST, 1, rows, tuple(m.name for m in metrics))
+        fleet = build_fleet([inventory], topology, metrics)
+        self.fleet = fleet
+        self.pipeline = Pipeline(fleet, shortest=shortest, horizon=horizon, q=q)
+        self.evidence = Evidence(inventory, {m.name: m.direction for m in metrics})
+        self._fold = Fold((len(shards), len(metrics)), interval)
+        self._metrics = tuple(metrics)
+        counters = [j for j, m in enumerate(metrics) if m.kind == "counter"]
+        self._rates = Rates(counters, interval)
+        self._follow(self.pipeline.step(0.0, ()))
+
+    def play(self, ticks: Iterable[tuple[float, Floats]]) -> Iterator[Transition]:
+        """Yield the transitions that ``ticks`` of (seconds, raw readings (S, M)) cause."""
+        for at, readings in ticks:
+            for block in self._fold.push(at, self._judged(at, readings)):
+                yield from self.take(at, block)
+
+    def take(self, at: float, block: Block) -> Iterator[Transition]:
+        """Pass one block up, its summaries down and its evidence up, all within ``at``."""
+        result = self.pipeline.step(at, (self.evidence.offer(block),))
+        yield from result.transitions
+        self._follow(result)
+        downs = result.downs.get(HOST, ())
+        outcome = self.evidence.answer(downs) if downs else None
+        if outcome is not None:
+            result = self.pipeline.step(at, (Up2(HOST, block.rung, outcome),))
+            yield from result.transitions
+            self._follow(result)
+
+    def _judged(self, at: float, readings: Floats) -> Floats:
+        """Return the readings as rates, on the scales on which their metrics are judged."""
+        rated = self._rates.push(at, readings)
+        scaled = [apply_transform(m, rated[:, j]) for j, m in enumerate(self._metrics)]
+        return np.stack(scaled, axis=1)
+
+    def _follow(self, result: StepResult) -> None:
+        if result.plan is not None:
+            self.evidence.adopt(result.plan)
+            self._fold.watch(self.evidence.columns())
+
+
+def _row(topology: Topology, shard: str) -> ShardRow:
+    node = topology.node(shard)
+    about = node.metadata
+    return ShardRow(
+        shard, node.kind, about.get("sku", ""), about.get("job", ""), about.get("role", "")
+    )

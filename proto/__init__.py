@@ -1,0 +1,1 @@
+"""The wire: messages between agent and aggregator, and later their protobuf form."""

@@ -1,0 +1,1 @@
+"""How every program of Tessera loads its configuration, logs and tells the time."""

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+
+from tessera.adapters.synthetic.faults import BadFault, Fault, Planted, parse_fault
+
+ROWS = {"a": [0], "b": [1], "host": [0, 1]}
+METRICS = ("power", "heat")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("gpu:power:+4sd@5000", Fault("gpu", "power", "step", 4.0, 5000)),
+        ("gpu:power:-.5sd@0-7", Fault("gpu", "power", "step", -0.5, 0, 7)),
+        ("gpu:power:+8%@700-900", Fault("gpu", "power", "step", 0.08, 700, 900, "fraction")),
+        (
+            "0000:3b:00.0:*:slope-2%@9",
+            Fault("0000:3b:00.0", "*", "slope", -0.02, 9, None, "fraction"),
+        ),
+        ("gpu:power:spread*3@1", Fault("gpu", "power", "spread", 3.0, 1, None, "factor")),
+        ("gpu:power:flatline@1", Fault("gpu", "power", "flatline", 0.0, 1)),
+        ("gpu:power:missing@1-2", Fault("gpu", "power", "missing", 0.0, 1, 2)),
+    ],
+)
+def test_a_fault_is_read_from_one_word(text: str, fault: Fault) -> None:
+    assert parse_fault(text) == fault
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "gpu",
+        "gpu:power",
+        ":power:+4sd@1",
+        "gpu::+4sd@1",
+        "gpu:power:4sd@1",
+        "gpu:power:+4@1",
+        "gpu:power:+4sd",
+        "gpu:power:+4sd@-1",
+        "gpu:power:+4sd@1-",
+        "gpu:power:spread+3@1",
+    ],
+)
+def test_what_is_not_understood_is_shown_with_the_grammar(text: str) -> None:
+    with pytest.raises(BadFault, match="is not understood; write NODE:METRIC:WHAT@ONSET"):
+        parse_fault(text)
+
+
+def test_a_fault_that_ends_before_it_begins_is_refused_with_its_text() -> None:
+    with pytest.raises(BadFault, match="fault 'gpu:power:\\+4sd@9-9': it ends before it begins"):
+        parse_fault("gpu:power:+4sd@9-9")
+
+
+def test_an_unknown_node_or_metric_is_refused() -> None:
+    with pytest.raises(BadFault, match="there is no such node; name a shard"):
+        Planted([parse_fault("c:power:+1sd@0")], ROWS, METRICS)
+    with pytest.raises(BadFault, match="no metric 'colour'; use \\* or one of: power, heat"):
+        Planted([parse_fault("a:colour:+1sd@0")], ROWS, METRICS)
+
+
+def planted(text: str, values: np.ndarray, start: int = 0) -> np.ndarray:
+    plan = Planted([parse_fault(text)], ROWS, METRICS)
+    plan.shift(values, np.array([2.0, 5.0]), start)
+    plan.silence(values, start)
+    return values
+
+
+def test_a_step_in_deviations_uses_those_of_its_metric() -> None:
+    values = planted("a:heat:+3sd@1-3", np.zeros((4, 2, 2)))
+    assert values[:, 0, 1].tolist() == [0.0, 15.0, 15.0, 0.0]
+    assert (values[..., 0] == 0).all()
+
+
+def test_a_step_in_per_cent_scales_the_value_of_every_metric_asked_for() -> None:
+    values = planted("host:*:-10%@0", np.full((2, 2, 2), 50.0))
+    assert values == pytest.approx(np.full((2, 2, 2), 45.0))
+
+
+def test_a_slope_reaches_its_size_after_a_thousand_ticks() -> None:
+    values = planted("a:power:slope+4sd@100", np.zeros((1200, 2, 2)))
+    assert values[1099, 0, 0] == pytest.approx(8.0)
+    assert values[599, 0, 0] == pytest.approx(4.0)
+    assert (values[:100] == 0).all()
+
+
+def test_a_flat_line_repeats_its_first_value_and_ends() -> None:
+    values = planted("a:power:flatline@2-4", np.arange(6.0)[:, None, None] * np.ones((6, 2, 2)))
+    assert values[:, 0, 0].tolist() == [0.0, 1.0, 2.0, 2.0, 4.0, 5.0]
+
+
+def test_missing_takes_readings_away_only_in_its_time() -> None:
+    values = planted("host:power:missing@12-13", np.ones((4, 2, 2)), start=10)
+    assert np.isnan(values[..., 0]).sum(axis=1).tolist() == [0, 0, 2, 0]
+    assert not np.isnan(values[..., 1]).any()
+
+
+def test_spread_widens_the_noise_only_in_its_time() -> None:
+    noise = np.ones((4, 2, 2))
+    Planted([parse_fault("b:power:spread*3@1-2")], ROWS, METRICS).scale_noise(noise, 0)
+    assert noise[:, 1, 0].tolist() == [1.0, 3.0, 1.0, 1.0]
+    assert noise.sum() == 18.0
