@@ -43,14 +43,23 @@ class Evidence:
         self._rungs: dict[int, _Rung] = {}
         self._plan: Plan | None = None
         self._needed = np.zeros((2, self._shape[0]), dtype=np.int64)
+        self._senders: tuple[str, ...] = ()
+        self._place = np.zeros(self._shape[0], dtype=np.int64)
 
     def columns(self) -> dict[int, Ints]:
         """Return the metric columns that each rung needs, for the fold to watch."""
         return {rung: state.streams.columns for rung, state in self._rungs.items()}
 
     def adopt(self, plan: Plan) -> None:
-        """Obey ``plan``: open the streams it names, take its φ, κ and margins, restart epochs."""
-        self._plan = plan
+        """Obey ``plan``: open the streams it names, take its φ, κ and margins, restart epochs.
+
+        Raises ``ValueError`` for a plan that leaves out a shard of this host; the former stays.
+        """
+        unknown = [s.id for s in self.inventory.shards if s.id not in plan.groups]
+        if unknown:
+            message = f"plan {plan.id} does not know shard {unknown[0]} of {self.inventory.host}"
+            raise ValueError(message)
+        self._plan, self._senders = plan, ()
         for i, shard in enumerate(self.inventory.shards):
             self._needed[:, i] = plan.needed[plan.groups[shard.id]]
         for rung in {c.rung for c in plan.change} | {v.rung for v in plan.level}:
@@ -68,7 +77,7 @@ class Evidence:
             rung=block.rung,
             block=block.index,
             x=block.x,
-            offset=state.streams.offset,
+            offset=state.streams.offset.copy(),  # a message does not change once it is made
             eligible=np.ones(self._shape[0], dtype=np.bool_),
         )
 
@@ -76,13 +85,17 @@ class Evidence:
         """Bet the block that ``downs`` (one per peer group, same block) are about.
 
         Returns None for a block that is not waiting: answered before, or given up.
+        Raises ``ValueError`` before the first plan.
         """
+        if self._plan is None:
+            message = "a DOWN arrived before any Plan: the aggregator must send the Plan first"
+            raise ValueError(message)
         rung, block = downs[0].rung, downs[0].block
-        state = self._rungs[rung]
-        x = state.waiting.pop(block, None)
-        if x is None:
+        state = self._rungs.get(rung)
+        x = state.waiting.pop(block, None) if state else None
+        if state is None or x is None:
             return None
-        return state.streams.step(block, x, self._summary(downs), *self._needed)
+        return state.streams.step(block, x, self._summary(downs, self._plan), *self._needed)
 
     def _new_rung(self, rung: int, plan: Plan) -> _Rung:
         keys = np.array(
@@ -117,13 +130,14 @@ class Evidence:
             epoch[rows, j] = cell.epoch
         streams.adopt_level(margin, largest, epoch)
 
-    def _summary(self, downs: Sequence[Down]) -> Summary:
+    def _summary(self, downs: Sequence[Down], plan: Plan) -> Summary:
         """Return what each row's own group sent, row by row."""
-        if self._plan is None:
-            message = "a DOWN arrived before any Plan: the aggregator must send the Plan first"
-            raise ValueError(message)
-        place = {down.group: g for g, down in enumerate(downs)}
-        at = np.array([place[self._plan.groups[s.id]] for s in self.inventory.shards])
+        names = tuple(down.group for down in downs)
+        if names != self._senders:
+            place = {name: g for g, name in enumerate(names)}
+            groups = (plan.groups[s.id] for s in self.inventory.shards)
+            self._senders, self._place = names, np.array([place[g] for g in groups])
+        at = self._place
         return Summary(
             count_raw=np.stack([d.count_raw for d in downs])[at],
             s3_raw=np.stack([d.s3_raw for d in downs])[at],
@@ -131,4 +145,3 @@ class Evidence:
             s3_demeaned=np.stack([d.s3_demeaned for d in downs])[at],
             included=np.stack([d.included for d in downs])[at, np.arange(len(at))],
         )
-

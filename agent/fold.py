@@ -16,6 +16,7 @@ Ints = npt.NDArray[np.int64]
 
 TRIM_FROM = 10  # ticks in a block from which on the smallest and the largest are left out
 PRESENT = 0.6  # share of a block's ticks that must be there, statistics.md B1.2
+ROUNDING = 1e-6  # of an interval: a tick this little before a block belongs to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class _Open:
     ticks: Floats
     filled: int = 0
     index: int | None = field(default=None)
+    least: float = -math.inf  # blocks before this one are behind us
 
 
 class Fold:
@@ -48,32 +50,40 @@ class Fold:
         self._open: dict[int, _Open] = {}
 
     def watch(self, columns: Mapping[int, Ints]) -> None:
-        """Fold, from the next block on, the metric ``columns`` of each rung (seconds)."""
+        """Fold, from the next tick on, the metric ``columns`` of each rung (seconds).
+
+        Where the columns of a rung change, the block that stands open begins anew.
+        """
         for rung, wanted in columns.items():
             now = self._open.get(rung)
             if now is not None and np.array_equal(now.columns, wanted):
                 continue
             expected = max(1, round(rung / self._interval))
             ticks = np.empty((2 * expected + 1, self._shape[0], len(wanted)))
-            self._open[rung] = _Open(wanted, expected, ticks)
+            least = -math.inf if now is None else now.least
+            self._open[rung] = _Open(wanted, expected, ticks, least=least)
 
     def push(self, at: float, values: Floats) -> list[Block]:
         """Take the tick at ``at`` Unix seconds, ``values`` (S, M) already transformed.
 
         Returns the blocks that this tick completes, shortest rung first. A tick that arrives
-        after a gap first closes what stood open. Time must not go back.
+        after a gap first closes what stood open. A tick of a block that is sealed already, by
+        jitter or because time went back, is left out: no block is given back twice.
         """
         sealed: list[Block] = []
+        rounding = ROUNDING * self._interval
         for rung in sorted(self._open):
             now = self._open[rung]
-            index = math.floor(at / rung)
+            index = math.floor((at + rounding) / rung)
+            if index < now.least:
+                continue
             if now.index is not None and index != now.index:
                 sealed.append(self._seal(rung, now))
-            now.index = index
+            now.index = now.least = index
             if now.filled < len(now.ticks):
                 now.ticks[now.filled] = values[:, now.columns]
                 now.filled += 1
-            if at + self._interval >= (index + 1) * rung - 1e-9 * self._interval:
+            if at + self._interval >= (index + 1) * rung - rounding:
                 sealed.append(self._seal(rung, now))
         return sealed
 
@@ -81,10 +91,10 @@ class Fold:
         x = np.full(self._shape, np.nan, dtype=np.float32)
         x[:, now.columns] = block_value(now.ticks[: now.filled], now.expected)
         index = now.index
-        now.filled, now.index = 0, None
         if index is None:
             message = f"a block of rung {rung} was sealed before it had a tick"
             raise AssertionError(message)
+        now.filled, now.index, now.least = 0, None, index + 1
         return Block(rung, index, x)
 
 
@@ -100,7 +110,7 @@ def block_value(ticks: Floats, expected: int) -> Floats:
     if trim.any():
         low = np.where(present, ticks, np.inf).min(axis=0)
         high = np.where(present, ticks, -np.inf).max(axis=0)
-        total = total - np.where(trim, low + high, 0.0)
+        total = total - np.where(trim, low, 0.0) - np.where(trim, high, 0.0)
     used = count - 2 * trim
     enough = count >= PRESENT * expected
     return np.where(enough, total / np.maximum(used, 1), np.nan)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ..engine.streams import Outcome
 from ..proto.messages import Down, Plan, Up1
 from .combine.contrasts import Contrasts
-from .combine.peers import Summaries, summarise
+from .combine.peers import Summaries, Summariser
 from .combine.rollup import Rollup
 from .decide.family import Selector
 from .decide.verdicts import Transition, Verdicts
@@ -71,13 +71,15 @@ class Pipeline:
         self._rollup = Rollup(fleet.shards_beneath, fleet.shard_count)
         self._contrasts = Contrasts(fleet, horizon)
         self._contrasts.adopt(self._planner)
-        self._members = tuple(np.flatnonzero(fleet.group == g) for g in range(len(fleet.groups)))
+        members = [np.flatnonzero(fleet.group == g) for g in range(len(fleet.groups))]
+        self._summariser = Summariser(members, len(fleet.rows))
         self._senders = {
             host: tuple(int(g) for g in np.unique(fleet.group[rows]))
             for host, rows in fleet.hosts.items()
             if host != NODES_HOST
         }
         self._gathering: dict[tuple[int, int], _Gathering] = {}
+        self._closed: dict[int, int] = {}  # the last block of each rung whose summaries were made
         self._plan_changed = True
         self._undecided = False
 
@@ -105,17 +107,26 @@ class Pipeline:
         A block's summaries are made once, when all hosts have sent it. New evidence is merged,
         selected and attributed unless summaries went out, whose evidence is still to come.
         """
+        heard: dict[tuple[int, int], list[tuple[Ints, Outcome]]] = {}
+        for up2 in (m for m in inbox if isinstance(m, Up2)):
+            about = heard.setdefault((up2.rung, up2.outcome.block), [])
+            about.append((self._fleet.hosts[up2.host], up2.outcome))
+        for (rung, _), outcomes in heard.items():
+            self._hear(rung, outcomes)
         downs: dict[str, list[Down]] = {}
-        for message in inbox:
-            if isinstance(message, Up2):
-                self._hear(message.rung, self._fleet.hosts[message.host], message.outcome)
-            elif self._gather(message):
-                self._close(message.rung, message.block, downs)
+        for up1 in (m for m in inbox if isinstance(m, Up1)):
+            if self._gather(up1):
+                self._close(up1.rung, up1.block, downs)
         transitions = self._decide(now) if self._undecided and not downs else ()
         return StepResult({h: tuple(d) for h, d in downs.items()}, self._new_plan(), transitions)
 
     def _gather(self, up1: Up1) -> bool:
-        """Write a host's block into the fleet's; say whether it was the last one expected."""
+        """Write a host's block into the fleet's; say whether it was the last one expected.
+
+        A block that comes after a later one was closed is dropped: evidence comes in order.
+        """
+        if up1.block <= self._closed.get(up1.rung, -1):
+            return False  # repeated, or too late: its summaries are made once
         held = self._gathering.get((up1.rung, up1.block))
         if held is None:
             shape = (self._fleet.shard_count, len(self._fleet.metrics))
@@ -130,11 +141,14 @@ class Pipeline:
     def _close(self, rung: int, block: int, downs: dict[str, list[Down]]) -> None:
         """Make the summaries of a gathered block, for every host and for the inner nodes."""
         held = self._gathering.pop((rung, block))
-        x = np.vstack([held.x, self._rollup.medians(held.x)])
+        self._closed[rung] = block
+        for older in [at for at in self._gathering if at[0] == rung and at[1] < block]:
+            del self._gathering[older]
+        columns = np.flatnonzero(np.isfinite(held.x).any(axis=0))
+        x = np.vstack([held.x, self._rollup.medians(held.x, columns)])
         offset = np.vstack([held.offset, self._contrasts.offset(rung)])
         eligible = np.concatenate([held.eligible, np.ones(len(self._fleet.nodes), dtype=np.bool_)])
-        columns = np.flatnonzero(np.isfinite(x).any(axis=0))
-        found = summarise(x, offset, eligible, self._members, columns)
+        found = self._summariser.summarise(x, offset, eligible, columns)
         self._plan_changed |= self._planner.hear_counts(found)
         for host in held.hosts:
             downs.setdefault(host, []).extend(self._downs(host, rung, block, found, held))
@@ -142,7 +156,7 @@ class Pipeline:
             rows = self._fleet.hosts[NODES_HOST]
             needed = self._planner.members.needed()
             outcome = self._contrasts.step(rung, block, x[rows], found, needed)
-            self._hear(rung, rows, outcome)
+            self._hear(rung, [(rows, outcome)])
 
     def _downs(
         self, host: str, rung: int, block: int, found: Summaries, held: _Gathering
@@ -160,21 +174,24 @@ class Pipeline:
                 included=held.eligible[rows],
             )
 
-    def _hear(self, rung: int, rows: Ints, outcome: Outcome) -> None:
-        """Take evidence into the table, then what it teaches the plan."""
-        self._evidence.hear(rung, rows, outcome, self._parts)
+    def _hear(self, rung: int, heard: Sequence[tuple[Ints, Outcome]]) -> None:
+        """Take the evidence of one block into the table, then what it teaches the plan."""
+        for rows, outcome in heard:
+            self._evidence.hear(rung, rows, outcome, self._parts)
         self._undecided = True
-        changed = self._planner.hear(rung, rows, outcome, self._verdicts.open_rows())
+        changed = self._planner.hear(rung, heard, self._verdicts.open_rows())
         self._plan_changed |= changed
         if changed:
             before = self._parts
             self._parts = self._planner.parts()
-            self._evidence.forget(self._parts.rungs != before.rungs)
+            self._evidence.forget(self._parts.epochs != before.epochs)
 
     def _decide(self, now: float) -> tuple[Transition, ...]:
         self._undecided = False
-        controlled, ranked, fell = self._evidence.merged(self._parts)
-        selection = self._selector.select(controlled, ranked, fell)
+        if self._selector.quiet and self._evidence.highest() < self._selector.least:
+            return ()
+        controlled, ranked, anew = self._evidence.merged(self._parts)
+        selection = self._selector.select(controlled, ranked, anew)
         leading = Leading(self._evidence, self._parts, controlled, ranked)
         return tuple(self._verdicts.update(now, selection, leading))
 

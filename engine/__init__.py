@@ -1,1 +1,1 @@
-"""The statistics of evidence: numpy only, no clock, no input or output, no randomness of its own."""
+"""The statistics of evidence: numpy only, no clock, no files, no randomness of its own."""

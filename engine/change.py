@@ -58,6 +58,7 @@ class ChangeChannel:
         self._scale = np.full(n, np.nan)
         self._kept: Floats | None = np.full((n, LEARNING_BLOCKS, 2), np.nan)
         self._gap: Bools | None = np.ones((n, LEARNING_BLOCKS), dtype=np.bool_)
+        self.learning = True
         self._last_block = np.full(n, -2, dtype=np.int64)
         self._regression = Recursive.start(n)
         self._ranks = Ranks.start(n)
@@ -76,15 +77,16 @@ class ChangeChannel:
     ) -> dict[int, Floats]:
         """Take one block: ``x`` (n,) raw values and their peers' ``reference`` (n,), NaN = none.
 
-        ``reference`` is the leave-one-out median of the peers' offset-demeaned values (of raw
-        values while the group itself has no offsets yet). Rows where ``may_bet`` is False learn
+        ``reference`` is the leave-one-out median of the peers' offset-demeaned values (the whole
+        group's raw median while it has no offsets yet). Rows where ``may_bet`` is False learn
         and do not bet; a frozen stream is offered as NaN and nothing of it moves. Returns the
         windows of scores completed at this block, as :meth:`WindowSums.update` does.
         """
         refuse_infinite("x", x)
         refuse_infinite("reference", reference)
         present = np.isfinite(x) & np.isfinite(reference)
-        if not self.settled.all():
+        self._forget_stale_neighbours(block)
+        if self.learning:
             self._learn(block, np.flatnonzero(~self.settled & present), x, reference)
         self._last_block[present] = block
         return self._bet(block, x, reference, may_bet & self.settled & present)
@@ -106,6 +108,8 @@ class ChangeChannel:
 
     def ready(self) -> Ints:
         """Return the rows that have kept their learning blocks and wait to be settled."""
+        if not self.learning:
+            return np.empty(0, dtype=np.int64)
         return np.flatnonzero(~self.settled & (self.observed >= LEARNING_BLOCKS))
 
     def settle(self, rows: Ints) -> Settled:
@@ -125,10 +129,12 @@ class ChangeChannel:
             part.last_x[gap] = part.last_c[gap] = np.nan
             residual[:, b] = part.step(kept[:, b, 0], kept[:, b, 1], phi, all_rows)
         baseline = residual[:, -BASELINE:]
+        part.last_x[:] = part.last_c[:] = np.nan  # blocks may have passed since the last kept one
         put_rows(self._regression, rows, part)
         self._ranks.set_knots(rows, baseline)
         self.settled[rows] = True
-        if self.settled.all():
+        self.learning = not self.settled.all()
+        if not self.learning:
             self._kept = self._gap = None  # 3 kB a stream, wanted by nobody any more
         return Settled(rows, _signed_scores(baseline))
 
@@ -136,17 +142,49 @@ class ChangeChannel:
         """Begin a new epoch by the clock: M = 1, everything learned is kept (G5)."""
         self.mixture.restart(rows, np.full(len(rows), horizon, dtype=np.int64))
 
+    def obey(self, phi: Floats, kappa: Floats, new_epoch: Bools) -> None:
+        """Take the plan's φ and κ (n,), NaN = not known yet; another φ needs a ``new_epoch``."""
+        known = np.isfinite(self.phi)
+        self.relearn(np.flatnonzero(new_epoch & known & (phi != self.phi)))
+        self.phi = np.where(np.isfinite(self.phi), self.phi, phi)
+        self.kappa = np.where(np.isfinite(kappa), kappa, self.kappa)
+
+    def relearn(self, rows: Ints) -> None:
+        """Begin a new epoch of ``rows`` by an event: offsets stay, all else is learned again."""
+        n, count = len(self.keys), len(rows)
+        if count == 0:
+            return
+        if self._kept is None or self._gap is None:
+            self._kept = np.full((n, LEARNING_BLOCKS, 2), np.nan)
+            self._gap = np.ones((n, LEARNING_BLOCKS), dtype=np.bool_)
+        self.learning = True
+        self.settled[rows] = False
+        self.phi[rows] = self.kappa[rows] = np.nan
+        self.observed[rows] = np.minimum(self.observed[rows], OFFSET_BLOCKS)
+        put_rows(self._regression, rows, Recursive.start(count))
+        put_rows(self._windows, rows, WindowSums.start(count))
+        put_rows(self._memory, rows, Memory.start(count))
+        self.mixture.restart(rows, self.mixture.horizon[rows])
+
     def log_m(self) -> Floats:
         """Return ln M (n,): 0 where nothing was bet yet."""
         return self.mixture.log_m()
+
+    def learned(self) -> Ints:
+        """Return the blocks learned (n,), 200 when a stream has settled and may bet."""
+        return np.where(self.settled, LEARNING_BLOCKS, self.observed)
 
     def long_run_variance(self) -> tuple[Floats, Ints]:
         """Return V_i(25) (n,), NaN before one window, and the scores behind it (n,) (G2)."""
         return self._memory.variance(), self._memory.scores.copy()
 
-    def _learn(
-        self, block: int, rows: Ints, x: npt.NDArray[np.float32], reference: Floats
-    ) -> None:
+    def _forget_stale_neighbours(self, block: int) -> None:
+        """Drop the predecessors of streams whose last value is not of the block before."""
+        stale = self._last_block != block - 1
+        if stale.any():
+            self._regression.last_x[stale] = self._regression.last_c[stale] = np.nan
+
+    def _learn(self, block: int, rows: Ints, x: npt.NDArray[np.float32], reference: Floats) -> None:
         rows = rows[self.observed[rows] < LEARNING_BLOCKS]
         if len(rows) == 0 or self._kept is None or self._gap is None:
             return
@@ -197,7 +235,8 @@ def _least_squares_residual(y: Floats, c: Floats) -> Floats:
     c = c - c.mean(axis=1, keepdims=True)
     variance = (c * c).sum(axis=1, keepdims=True)
     slope = (y * c).sum(axis=1, keepdims=True) / np.where(variance > 0, variance, 1.0)
-    return y - slope * c
+    residual: Floats = y - slope * c
+    return residual
 
 
 def _signed_scores(residual: Floats) -> Floats:
@@ -218,4 +257,3 @@ def _robust_sd(values: Floats) -> Floats:
     centre = np.nanmedian(values, axis=1, keepdims=True)
     mad = MAD_TO_SD * np.nanmedian(np.abs(values - centre), axis=1)
     return np.where(mad > 0, mad, np.nanstd(values, axis=1))
-

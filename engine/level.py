@@ -21,7 +21,7 @@ REVIEWS = (20, 60, 200)  # blocks with a contrast after which the plan looks at 
 class LevelReport:
     """What the past says of each stream's contrast, all (n,): DESIGN.md section 5, G1.
 
-    ``observed`` blocks with a contrast in this epoch; ``median`` their long-run median (positive:
+    ``observed`` blocks with a contrast so far; ``median`` of the last 240 of them (positive:
     on the bad side of the peers); ``noise_ratio`` sd/(margin − |median|); ``lag_one``
     autocorrelation; ``runs`` blocks behind four plusses and ``plusses`` those that were + again,
     (n, 5) by run length 0 to 4.
@@ -92,5 +92,5 @@ class LevelChannel:
 
 def _median(past: Floats) -> Floats:
     """Return the median of each row, NaN for an empty one (without numpy's warning)."""
-    empty = ~np.isfinite(past).any(axis=1)
-    return np.where(empty, np.nan, np.nanmedian(np.where(empty[:, None], 0.0, past), axis=1))
+    some = np.count_nonzero(~np.isnan(past), axis=1) > 0
+    return np.where(some, np.nanmedian(np.where(some[:, None], past, 0.0), axis=1), np.nan)

@@ -8,7 +8,6 @@ scale of the margin.  Power: 8 % against a margin of 5 % crosses 100 within 40 b
 
 from dataclasses import dataclass
 from math import isnan, sqrt
-from typing import Self
 
 import numpy as np
 
@@ -139,18 +138,27 @@ def gate(*, members: int, runs: Ints, plusses: Ints, noise_ratio: float, lag_one
         return Gate(Validity.NONE, 0.0, "fewer than three peers")
     best = Validity.CONSTRUCTION if members >= FULL_MEMBERS else Validity.EMPIRICAL
     few = "" if members >= FULL_MEMBERS else f"only {members} peers"
+    fair = Gate(best, LEVEL_LAMBDAS[-1], few)
     if runs[RUN] >= ENOUGH_RUNS:
-        return _by_runs(int(plusses[RUN]), int(runs[RUN]), Gate(best, LEVEL_LAMBDAS[-1], few))
+        return _by_runs(int(plusses[RUN]), int(runs[RUN]), fair)
+    refusal = _refusal(runs, plusses, noise_ratio, lag_one)
+    if refusal:
+        return Gate(Validity.NONE, 0.0, refusal)
+    if noise_ratio <= QUIET:
+        return fair
+    return Gate(Validity.EMPIRICAL, LEVEL_LAMBDAS[-1], f"{runs[RUN]} runs are too few for p4")
+
+
+def _refusal(runs: Ints, plusses: Ints, noise_ratio: float, lag_one: float) -> str:
+    """Return what speaks against the null while p4 cannot be measured, or nothing."""
     if isnan(noise_ratio) or isnan(lag_one):
-        return Gate(Validity.NONE, 0.0, "noise not known yet")
+        return "noise not known yet"
     if abs(lag_one) > MOST_LAG_ONE:
-        return Gate(Validity.NONE, 0.0, _memory(f"lag one {lag_one:.2f}"))
+        return _memory(f"lag one {lag_one:.2f}")
     for k in range(1, RUN):
         if runs[k] and lower_limit(int(plusses[k]), int(runs[k])) > FAIR:
-            return Gate(Validity.NONE, 0.0, _memory(f"p{k} = {plusses[k] / runs[k]:.2f}"))
-    if noise_ratio <= QUIET:
-        return Gate(best, LEVEL_LAMBDAS[-1], few)
-    return Gate(Validity.EMPIRICAL, LEVEL_LAMBDAS[-1], f"{runs[RUN]} runs are too few for p4")
+            return _memory(f"p{k} = {plusses[k] / runs[k]:.2f}")
+    return ""
 
 
 def _by_runs(plusses: int, runs: int, fair: Gate) -> Gate:

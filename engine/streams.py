@@ -7,16 +7,22 @@ Null: rows that move with their peers stay quiet.  Power: one that leaves them d
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from .arrays import Bools, Floats, Ints, Words
-from .change import LEARNING_BLOCKS, OFFSET_BLOCKS, ChangeChannel
+from .change import OFFSET_BLOCKS, ChangeChannel
 from .level import LevelChannel, LevelReport
+from .onset import NEVER
 from .peers import bad_side_median, leave_one_out_median, plain_median
 
 Float32s = npt.NDArray[np.float32]
+Number = TypeVar("Number", np.float64, np.int64)
+
+TELLING = 1.0  # nats of evidence from which on its onset is dated
+NO_VALUE, NO_BLOCK = np.float64(np.nan), np.int64(NEVER)  # where there is no stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +45,10 @@ class Outcome:
     """What a block made of the streams of S rows: absolute evidence, and news for the plan.
 
     ``change`` and ``level`` (S, M) ln M, NaN where no stream is; ``change_onset`` and
-    ``level_onset`` (S, M) block of the likely onset, −1 = none; ``learned`` (S, M) blocks of 200,
-    −1 where no stream is. NaN or None where there is no news: ``lags`` (S, M, 3) of streams that
-    wait for φ; ``baseline`` (S, M, 100) scores of streams that settled; ``windows`` m to (S, M)
-    completed sums of scores; ``long_run`` V_i(25) (S, M) over ``long_run_scores`` (S, M);
+    ``level_onset`` (S, M) block of the likely onset, −1 below one nat; ``learned`` (S, M) blocks
+    of 200, −1 where no stream is. NaN or None where there is no news: ``lags`` (S, M, 3) of streams
+    that wait for φ; ``baseline`` (S, M, 100) scores of streams that settled; ``windows`` m to
+    (S, M) completed sums of scores; ``long_run`` V_i(25) (S, M) over ``long_run_scores`` (S, M);
     ``review`` a level report with arrays (S, M, …).
     """
 
@@ -60,6 +66,25 @@ class Outcome:
     review: LevelReport | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """Change streams opened together: flat places (n,) in (S, M), their rows, and the machine."""
+
+    at: Ints
+    row: Ints
+    channel: ChangeChannel
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """Level streams opened together, with their bad direction (n,) in {-1, +1}."""
+
+    at: Ints
+    row: Ints
+    direction: Ints
+    channel: LevelChannel
+
+
 class Streams:
     """The change and level streams of S rows and M metrics at one rung.
 
@@ -74,34 +99,32 @@ class Streams:
         self.offset: Float32s = np.full(self.shape, np.nan, dtype=np.float32)
         self._keys = keys.ravel()
         self._direction = np.broadcast_to(direction, self.shape).ravel()
-        self._change: list[tuple[Ints, ChangeChannel]] = []
-        self._level: list[tuple[Ints, LevelChannel]] = []
-        self._change_epoch = np.zeros(self.shape, dtype=np.int64)
-        self._level_epoch = np.zeros(self.shape, dtype=np.int64)
+        self._change: list[_Change] = []
+        self._level: list[_Level] = []
+        self._change_epoch = np.full(self.shape, -1, dtype=np.int64)
+        self._level_epoch = np.full(self.shape, -1, dtype=np.int64)
 
     @property
     def columns(self) -> Ints:
         """Return the metric columns in which some stream exists, ascending."""
-        places = [at for at, _ in self._change] + [at for at, _ in self._level]
+        places = [batch.at for batch in self._change] + [batch.at for batch in self._level]
         return np.unique(np.concatenate(places) % self.shape[1]) if places else np.empty(0, int)
 
     def adopt_change(self, phi: Floats, kappa: Floats, epoch: Ints) -> None:
         """Obey the plan of the change channel, each (S, M): open, parametrise, restart.
 
         ``epoch`` −1 = no stream here; a stream not open yet is opened and learns; one whose epoch
-        grew begins with M = 1. ``phi`` and ``kappa`` NaN = not known yet.
+        grew begins with M = 1, and learns anew if its φ is another one. ``phi`` and ``kappa``
+        NaN = not known yet.
         """
-        at = _missing(epoch >= 0, self._change)
+        at = _missing(epoch >= 0, [batch.at for batch in self._change])
         if len(at):
             channel = ChangeChannel(self._keys[at], self._direction[at], self.horizon)
-            self._change.append((at, channel))
+            self._change.append(_Change(at, at // self.shape[1], channel))
         grown = (epoch > self._change_epoch).ravel()
-        for at, channel in self._change:
-            new = np.isfinite(phi.ravel()[at]) & ~channel.settled
-            channel.phi[new] = phi.ravel()[at][new]
-            here = kappa.ravel()[at]
-            channel.kappa[:] = np.where(np.isfinite(here), here, channel.kappa)
-            channel.restart(np.flatnonzero(grown[at]), self.horizon)
+        for batch in self._change:
+            batch.channel.restart(np.flatnonzero(grown[batch.at]), self.horizon)
+            batch.channel.obey(phi.ravel()[batch.at], kappa.ravel()[batch.at], grown[batch.at])
         self._change_epoch = np.maximum(self._change_epoch, epoch)
 
     def adopt_level(self, margin: Floats, largest_lambda: Floats, epoch: Ints) -> None:
@@ -109,14 +132,17 @@ class Streams:
 
         A margin and a grid are taken at the start of an epoch only.
         """
-        at = _missing(epoch >= 0, self._level)
+        at = _missing(epoch >= 0, [batch.at for batch in self._level])
         if len(at):
-            self._level.append((at, LevelChannel(margin.ravel()[at], self.horizon)))
+            channel = LevelChannel(margin.ravel()[at], self.horizon)
+            self._level.append(_Level(at, at // self.shape[1], self._direction[at], channel))
         grown = (epoch > self._level_epoch).ravel()
-        for at, level in self._level:
-            rows = np.flatnonzero(grown[at])
-            there = at[rows]
-            level.restart(rows, margin.ravel()[there], largest_lambda.ravel()[there], self.horizon)
+        for batch in self._level:
+            rows = np.flatnonzero(grown[batch.at])
+            there = batch.at[rows]
+            batch.channel.restart(
+                rows, margin.ravel()[there], largest_lambda.ravel()[there], self.horizon
+            )
         self._level_epoch = np.maximum(self._level_epoch, epoch)
 
     def step(
@@ -124,101 +150,95 @@ class Streams:
         block: int,
         x: Float32s,
         summary: Summary,
-        needed_change: npt.NDArray[np.int64],
-        needed_level: npt.NDArray[np.int64],
+        needed_change: Ints,
+        needed_level: Ints,
     ) -> Outcome:
         """Take one block: ``x`` (S, M), its ``summary``, members that a bet needs (S,) each.
 
         Only an included row with enough peers bets; others at most learn (DESIGN.md section 5).
         """
-        included = np.broadcast_to(summary.included[:, None], self.shape)
-        enough_change = included & (summary.count_demeaned >= needed_change[:, None])
-        enough_level = included & (summary.count_raw >= needed_level[:, None])
+        peers = _Peers.of(x, summary)
         windows: dict[int, Floats] = {}
-        for at, change in self._change:
-            reference = self._reference(at, change, x, summary)
-            done = change.step(block, x.ravel()[at], reference, enough_change.ravel()[at])
-            for m, sums in done.items():
-                windows.setdefault(m, np.full(self.shape, np.nan)).ravel()[at] = sums
-            self.offset.ravel()[at] = change.offset
-        for at, level in self._level:
-            contrast = self._contrast(at, x, summary)
-            level.step(block, contrast, enough_level.ravel()[at] & np.isfinite(contrast))
+        for change in self._change:
+            self._step_change(block, change, peers, needed_change, windows)
+        for level in self._level:
+            contrast = _contrast(level, peers)
+            enough = peers.count_raw[level.at] >= needed_level[level.row]
+            level.channel.step(block, contrast, enough & np.isfinite(contrast))
         return self._outcome(block, windows)
 
+    def _step_change(
+        self,
+        block: int,
+        batch: _Change,
+        peers: "_Peers",
+        needed: Ints,
+        windows: dict[int, Floats],
+    ) -> None:
+        channel, at = batch.channel, batch.at
+        reference = _reference(batch, peers)
+        enough = peers.included[batch.row] & (peers.count_demeaned[at] >= needed[batch.row])
+        learning = channel.learning
+        for m, sums in channel.step(block, peers.x[at], reference, enough).items():
+            windows.setdefault(m, np.full(self.shape, np.nan)).ravel()[at] = sums
+        if learning:
+            self.offset.ravel()[at] = channel.offset
+
     def _outcome(self, block: int, windows: Mapping[int, Floats]) -> Outcome:
-        learned = [(at, np.where(c.settled, LEARNING_BLOCKS, c.observed)) for at, c in self._change]
-        own = [(at, *c.long_run_variance()) for at, c in self._change] if windows else []
+        change = self._whole([(b.at, b.channel.log_m()) for b in self._change], NO_VALUE)
+        level = self._whole([(b.at, b.channel.log_m()) for b in self._level], NO_VALUE)
+        own = [(b.at, *b.channel.long_run_variance()) for b in self._change] if windows else []
         return Outcome(
             block=block,
-            change=self._floats([(at, c.log_m()) for at, c in self._change]),
-            level=self._floats([(at, v.log_m()) for at, v in self._level]),
-            change_onset=self._ints([(at, c.mixture.onset()) for at, c in self._change]),
-            level_onset=self._ints([(at, v.mixture.onset()) for at, v in self._level]),
-            learned=self._ints(learned),
+            change=change,
+            level=level,
+            change_onset=self._onset(change, self._change),
+            level_onset=self._onset(level, self._level),
+            learned=self._whole([(b.at, b.channel.learned()) for b in self._change], NO_BLOCK),
             lags=self._lags(),
             baseline=self._settle(),
             windows=windows,
-            long_run=self._floats([(at, v) for at, v, _ in own]) if windows else None,
-            long_run_scores=self._ints([(at, n) for at, _, n in own]) if windows else None,
+            long_run=self._whole([(at, v) for at, v, _ in own], NO_VALUE) if windows else None,
+            long_run_scores=self._whole([(at, n) for at, _, n in own], NO_BLOCK)
+            if windows
+            else None,
             review=self._review(),
         )
 
-    def _reference(
-        self, at: Ints, change: ChangeChannel, x: Float32s, summary: Summary
-    ) -> Floats:
-        """Return the peers' median (n,) that each stream is compared with, NaN = none.
-
-        While a stream learns its offset and its group has no demeaned summary, raw stands in.
-        """
-        included = np.repeat(summary.included, self.shape[1])[at]
-        y = change.demeaned(x.ravel()[at])
-        reference = _median_of_peers(
-            y, summary.count_demeaned.ravel()[at], _flat3(summary.s3_demeaned)[at], included
-        )
-        first = (change.observed < OFFSET_BLOCKS) & ~np.isfinite(reference)
-        if first.any():
-            raw = _median_of_peers(
-                x.ravel()[at], summary.count_raw.ravel()[at], _flat3(summary.s3_raw)[at], included
-            )
-            reference = np.where(first, raw, reference)
-        return reference
-
-    def _contrast(self, at: Ints, x: Float32s, summary: Summary) -> Floats:
-        """Return the distance (n,) to the bad-side median of the others, positive = bad."""
-        own = x.ravel()[at]
-        own = np.where(np.repeat(summary.included, self.shape[1])[at], own, np.float32(np.nan))
-        direction = self._direction[at]
-        peers = bad_side_median(
-            own, summary.count_raw.ravel()[at], _flat3(summary.s3_raw)[at], direction
-        )
-        return direction * (own.astype(np.float64) - peers)
+    def _onset(self, log_m: Floats, batches: Sequence[_Change] | Sequence[_Level]) -> Ints:
+        """Return likely onsets (S, M) where there is evidence worth a date, −1 elsewhere."""
+        telling = log_m >= TELLING
+        if not telling.any():
+            return np.full(self.shape, NO_BLOCK)
+        dated = self._whole([(b.at, b.channel.mixture.onset()) for b in batches], NO_BLOCK)
+        return np.where(telling, dated, NO_BLOCK)
 
     def _lags(self) -> Floats | None:
         out: Floats | None = None
-        for at, channel in self._change:
-            rows = channel.ready()
-            rows = rows[~np.isfinite(channel.phi[rows])]
+        for batch in self._change:
+            rows = batch.channel.ready()
+            rows = rows[~np.isfinite(batch.channel.phi[rows])]
             if len(rows):
                 out = np.full((*self.shape, 3), np.nan) if out is None else out
-                out.reshape(-1, 3)[at[rows]] = channel.lag_sums(rows)
+                out.reshape(-1, 3)[batch.at[rows]] = batch.channel.lag_sums(rows)
         return out
 
     def _settle(self) -> Floats | None:
         out: Floats | None = None
-        for at, channel in self._change:
-            rows = channel.ready()
-            rows = rows[np.isfinite(channel.phi[rows])]
+        for batch in self._change:
+            rows = batch.channel.ready()
+            rows = rows[np.isfinite(batch.channel.phi[rows])]
             if len(rows):
-                settled = channel.settle(rows)
-                out = np.full((*self.shape, settled.scores.shape[1]), np.nan) if out is None else out
-                out.reshape(-1, out.shape[-1])[at[settled.rows]] = settled.scores
+                settled = batch.channel.settle(rows)
+                if out is None:
+                    out = np.full((*self.shape, settled.scores.shape[1]), np.nan)
+                out.reshape(-1, out.shape[-1])[batch.at[settled.rows]] = settled.scores
         return out
 
     def _review(self) -> LevelReport | None:
-        if not any(level.due.any() for _, level in self._level):
+        if not any(batch.channel.due.any() for batch in self._level):
             return None
-        reports = [(at, level.report()) for at, level in self._level]
+        reports = [(batch.at, batch.channel.report()) for batch in self._level]
         filled: dict[str, npt.NDArray[np.generic]] = {}
         for field in fields(LevelReport):
             first = getattr(reports[0][1], field.name)
@@ -229,35 +249,75 @@ class Streams:
             filled[field.name] = whole.reshape(*self.shape, *first.shape[1:])
         return LevelReport(**filled)  # type: ignore[arg-type] # the fields' own dtypes, kept
 
-    def _floats(self, parts: list[tuple[Ints, Floats]]) -> Floats:
-        out = np.full(self.shape[0] * self.shape[1], np.nan)
+    def _whole(
+        self, parts: Sequence[tuple[Ints, npt.NDArray[Number]]], empty: Number
+    ) -> npt.NDArray[Number]:
+        """Return one (S, M) array of the batches' values, ``empty`` where no stream is."""
+        out = np.full(self.shape[0] * self.shape[1], empty)
         for at, values in parts:
             out[at] = values
         return out.reshape(self.shape)
 
-    def _ints(self, parts: list[tuple[Ints, Ints]]) -> Ints:
-        out = np.full(self.shape[0] * self.shape[1], -1, dtype=np.int64)
-        for at, values in parts:
-            out[at] = values
-        return out.reshape(self.shape)
+
+@dataclass(frozen=True, slots=True)
+class _Peers:
+    """One block's values and summaries, flat over (S, M); ``included`` (S,) by row."""
+
+    x: Float32s
+    included: Bools
+    count_raw: Ints
+    s3_raw: Float32s
+    count_demeaned: Ints
+    s3_demeaned: Float32s
+
+    @classmethod
+    def of(cls, x: Float32s, summary: Summary) -> "_Peers":
+        return cls(
+            x.ravel(),
+            summary.included,
+            summary.count_raw.ravel(),
+            summary.s3_raw.reshape(-1, 3),
+            summary.count_demeaned.ravel(),
+            summary.s3_demeaned.reshape(-1, 3),
+        )
 
 
-def _flat3(s3: Float32s) -> Float32s:
-    return s3.reshape(-1, 3)
+def _reference(batch: _Change, peers: _Peers) -> Floats:
+    """Return the peers' median (n,) that each stream is compared with, NaN = none.
+
+    While a stream learns its offset and its group has no demeaned summary, the raw median stands
+    in: the whole group's, so that all offsets are distances to one and the same value (B1.4).
+    """
+    at, included = batch.at, peers.included[batch.row]
+    x = peers.x[at]
+    reference = _median_of_peers(
+        batch.channel.demeaned(x), peers.count_demeaned[at], peers.s3_demeaned[at], included
+    )
+    if not batch.channel.learning:
+        return reference
+    first = (batch.channel.observed < OFFSET_BLOCKS) & ~np.isfinite(reference)
+    return np.where(first, plain_median(peers.count_raw[at], peers.s3_raw[at]), reference)
+
+
+def _contrast(batch: _Level, peers: _Peers) -> Floats:
+    """Return the distance (n,) to the bad-side median of the others, positive = bad."""
+    own = np.where(peers.included[batch.row], peers.x[batch.at], np.float32(np.nan))
+    others = bad_side_median(
+        own, peers.count_raw[batch.at], peers.s3_raw[batch.at], batch.direction
+    )
+    return batch.direction * (own - others)
 
 
 def _median_of_peers(own: Float32s, count: Ints, s3: Float32s, included: Bools) -> Floats:
     """Return the leave-one-out median of included rows, the plain median of the others."""
     inside = included & np.isfinite(own)
     left_out = leave_one_out_median(own, count, s3)
-    return np.where(inside, left_out, plain_median(count, s3))
+    return left_out if inside.all() else np.where(inside, left_out, plain_median(count, s3))
 
 
-def _missing(
-    wanted: Bools, batches: Sequence[tuple[Ints, ChangeChannel]] | Sequence[tuple[Ints, LevelChannel]]
-) -> Ints:
+def _missing(wanted: Bools, opened: Sequence[Ints]) -> Ints:
     """Return the flat places of ``wanted`` (S, M) that no batch has opened yet."""
     missing = wanted.ravel().copy()
-    for at, _ in batches:
+    for at in opened:
         missing[at] = False
     return np.flatnonzero(missing)

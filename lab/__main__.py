@@ -9,11 +9,11 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import click  # noqa: E402 - the thread limits must stand before numpy is loaded
+import click
 
-from .. import __version__  # noqa: E402 - as above
-from .replay import replay  # noqa: E402 - as above
-from .simulate import simulate  # noqa: E402 - as above
+from .. import __version__
+from .replay import replay
+from .simulate import simulate
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -11,23 +11,24 @@ import numpy.typing as npt
 
 from ..adapters.catalogue import Metric, apply_transform
 from ..adapters.topology.model import Topology
-from ..aggregator.decide.verdicts import Transition
-from ..aggregator.pipeline import Pipeline, StepResult, Up2
-from ..aggregator.state.fleet import build_fleet
 from ..agent.evidence import Evidence
 from ..agent.fold import Block, Fold
 from ..agent.rates import Rates
+from ..aggregator.decide.verdicts import Transition
+from ..aggregator.pipeline import Pipeline, StepResult, Up2
+from ..aggregator.state.fleet import build_fleet
 from ..proto.messages import Inventory, ShardRow
 
 Floats = npt.NDArray[np.float64]
 
 HOST = "recording"
+LARGEST = 1e30  # of a value: blocks travel as float32, and their differences must fit too
 
 
 class Lockstep:
     """A fleet whose shards all sit on one host, and its aggregator, on a simulated clock."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one parameter for each thing that a play depends on
         self,
         topology: Topology,
         shards: Sequence[str],
@@ -71,9 +72,11 @@ class Lockstep:
 
     def _judged(self, at: float, readings: Floats) -> Floats:
         """Return the readings as rates, on the scales on which their metrics are judged."""
-        rated = self._rates.push(at, readings)
-        scaled = [apply_transform(m, rated[:, j]) for j, m in enumerate(self._metrics)]
-        return np.stack(scaled, axis=1)
+        with np.errstate(over="ignore"):  # infinite is among the values that are left out
+            rated = self._rates.push(at, readings)
+            scaled = [apply_transform(m, rated[:, j]) for j, m in enumerate(self._metrics)]
+        judged = np.stack(scaled, axis=1)
+        return np.where(np.abs(judged) <= LARGEST, judged, np.nan)
 
     def _follow(self, result: StepResult) -> None:
         if result.plan is not None:

@@ -18,7 +18,7 @@ from ..adapters.recording_read import read_recording, read_truth
 from ..aggregator.decide.verdicts import Transition
 from .judged import judged_metrics
 from .lockstep import Lockstep
-from .refused import Refused
+from .refused import OneLine, Refused
 from .score import score
 from .tell import (
     score_json,
@@ -31,14 +31,14 @@ from .tell import (
 from .ticks import Ticks, ticks_of
 
 
-@click.command()
+@click.command(cls=OneLine)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="one JSON object a line, a summary last")
 @click.option("--block", type=int, metavar="S", help="block length in seconds, for all metrics")
 @click.option("--margin", type=float, metavar="SHARE", help="level margin, 0.05 for 5 %")
 @click.option("--q", type=float, default=0.1, show_default=True, help="level of e-BH")
 @click.option("--score", "scored", is_flag=True, help="compare with the recording's truth.json")
-def replay(
+def replay(  # noqa: PLR0913 - one parameter for each option of the command line
     *,
     folder: Path,
     as_json: bool,
@@ -96,6 +96,13 @@ class Player:
             message = f"--q {q:g}: e-BH has a level in (0, 1]; try 0.1"
             raise ValueError(message)
         columns, metrics = judged_metrics(recording, block, margin)
+        shortest = _shortest(ticks.interval)
+        if block is not None and block < shortest:
+            message = (
+                f"--block {block}: readings are {ticks.interval:g} s apart; "
+                f"use {shortest} or a longer one"
+            )
+            raise ValueError(message)
         self._ticks = ticks
         self._columns = list(columns)
         self.lockstep = Lockstep(
@@ -103,7 +110,7 @@ class Player:
             recording.shards,
             metrics,
             interval=ticks.interval,
-            shortest=_shortest(ticks.interval),
+            shortest=shortest,
             horizon=ticks.seconds,
             q=q,
         )
@@ -123,11 +130,13 @@ class Player:
 
 def _read(folder: Path) -> Recording:
     """Read the recording, with a progress bar on a terminal."""
+    if not sys.stderr.isatty():  # a bar that is not shown still prints an empty line
+        return read_recording(folder)
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        if not sys.stderr.isatty():
-            return read_recording(folder)
         task = bar.add_task("read", total=None)
-        return read_recording(folder, lambda done, total: bar.update(task, completed=done, total=total))
+        return read_recording(
+            folder, lambda done, total: bar.update(task, completed=done, total=total)
+        )
 
 
 def _shortest(interval: float) -> int:

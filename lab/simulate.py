@@ -23,7 +23,7 @@ from ..adapters.synthetic.fleet import (
     null_fleet,
     straggler,
 )
-from .refused import Refused
+from .refused import OneLine, Refused
 
 _CHUNK = 200  # ticks drawn and written at once
 _FULL = 64  # shards of a preset that has no number of its own
@@ -49,7 +49,7 @@ def preset(name: str, shards: int | None, ticks: int | None) -> Preset:
     return Preset(mixed_fleet(shards=shards or _FULL), (), ticks or 3600)
 
 
-@click.command()
+@click.command(cls=OneLine)
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--preset",

@@ -37,9 +37,7 @@ def transition_json(transition: Transition) -> str:
 def score_json(score: Score) -> str:
     """Return one line of JSON for a score."""
     delays = {node: _number(delay) for node, delay in score.found.items()}
-    return _line(
-        type="score", found=delays, missed=list(score.missed), false=list(score.false)
-    )
+    return _line(type="score", found=delays, missed=list(score.missed), false=list(score.false))
 
 
 def summary_json(

@@ -13,7 +13,10 @@ from ..adapters.recording import Recording
 
 Floats = npt.NDArray[np.float64]
 
-ROUNDING = 1e-6  # of an interval: times that stand this little before a tick belong to it
+FINEST = 0.01  # seconds; a block of 600 s holds so many of these that memory is the limit
+LATEST = 1e11  # seconds, the year 5138; today's milliseconds lie beyond
+ROUNDING = 1e-6  # of an interval: times this near to a regular clock are on it
+ALMOST = 0.02  # of an interval: this near to whole seconds (or parts of one) it is meant to be so
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +41,55 @@ class Ticks:
 
 
 def ticks_of(recording: Recording) -> Ticks:
-    """Return the recording's readings on the clock of its best-recorded stream."""
-    interval = _interval(recording)
-    times = recording.times
-    if len(times) < 2 or np.diff(times).min() > interval / 2:  # noqa: PLR2004 - one has no distance
-        return Ticks(interval, times, recording.values)
-    tick = np.floor(times / interval + ROUNDING)
-    kept, at = np.unique(tick, return_inverse=True)
-    values = np.full((len(kept), *recording.values.shape[1:]), np.nan)
-    for row, place in enumerate(at):
-        there = np.isfinite(recording.values[row])
-        values[place][there] = recording.values[row][there]
-    return Ticks(interval, kept * interval, values)
+    """Return the recording's readings on the clock of its best-recorded stream.
+
+    Times that are regular stay as they are. Else every stream is read by its own phase, so that
+    readings which jitter about the edge of an interval do not fall now before it and now behind.
+    Raises ``ValueError`` with one line for times that cannot be seconds.
+    """
+    times, values = recording.times, recording.values
+    present = np.isfinite(values)
+    ends = f"t runs from {times[0]:g} to {times[-1]:g}"
+    if times[0] < 0 or times[-1] > LATEST:
+        raise ValueError(_other_units(recording, ends))
+    interval = _interval(times, present)
+    if interval < FINEST:
+        raise ValueError(_other_units(recording, f"{ends}, {interval:g} apart"))
+    steps = (times - times[0]) / interval
+    if np.abs(steps - np.round(steps)).max() <= ROUNDING or not present.any():
+        return Ticks(interval, times, values)
+    late = times[:, None, None] - _phase(times, present, interval)  # (T, S, M)
+    tick = np.maximum(np.floor(late / interval + 0.5), 0.0)
+    kept, at = np.unique(tick[present], return_inverse=True)
+    laid = np.full((len(kept), *values.shape[1:]), np.nan)
+    _, shard, metric = np.nonzero(present)  # in order of time: the latest is written last
+    laid[at, shard, metric] = values[present]
+    return Ticks(interval, kept * interval, laid)
 
 
-def _interval(recording: Recording) -> float:
-    """Return the median time between two values of the stream that has most of them."""
-    present = np.isfinite(recording.values)
+def _interval(times: Floats, present: npt.NDArray[np.bool_]) -> float:
+    """Return the usual time between two values of the stream that has most of them."""
     busiest = np.unravel_index(int(present.sum(axis=0).argmax()), present.shape[1:])
-    times = recording.times[present[:, busiest[0], busiest[1]]]
-    return float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+    if present.any():
+        times = times[present[:, busiest[0], busiest[1]]]
+    if len(times) < 2:  # noqa: PLR2004 - one has no distance
+        return 1.0
+    usual = float(np.median(np.diff(times)))
+    steps = float(np.round(np.diff(times) / usual).sum())  # over all of them jitter cancels
+    exact = float(times[-1] - times[0]) / max(steps, 1.0)
+    if exact < FINEST:
+        return exact
+    meant = float(round(exact)) if exact >= 1.0 else 1.0 / round(1.0 / exact)
+    return meant if abs(meant - exact) <= ALMOST * exact else exact
+
+
+def _phase(times: Floats, present: npt.NDArray[np.bool_], interval: float) -> Floats:
+    """Return how far (S, M) each stream's readings usually lie off the clock, within ± ½."""
+    turn = np.exp(2j * np.pi * np.remainder(times, interval) / interval)
+    mean = np.tensordot(turn, present.astype(np.float64), axes=(0, 0))
+    off: Floats = np.angle(mean) / (2 * np.pi) * interval
+    return off
+
+
+def _other_units(recording: Recording, what: str) -> str:
+    return f"{recording.path}: {what}; write t in seconds, Unix time or from 0"

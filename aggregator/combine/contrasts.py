@@ -32,18 +32,16 @@ class Contrasts:
         for rung in planner.rungs():
             streams = self._streams.get(rung) or self._open(rung)
             self._streams[rung] = streams
-            phi, kappa, epoch = (a[self._rows] for a in planner.change.settings(rung))
-            streams.adopt_change(phi, kappa, epoch)
-            margin, largest, epoch = (a[self._rows] for a in planner.level.settings(rung))
-            streams.adopt_level(margin, largest, epoch)
+            phi, kappa, epoch = planner.change.settings(rung)
+            streams.adopt_change(phi[self._rows], kappa[self._rows], epoch[self._rows])
+            margin, largest, epoch = planner.level.settings(rung)
+            streams.adopt_level(margin[self._rows], largest[self._rows], epoch[self._rows])
 
     def offset(self, rung: int) -> Float32s:
         """Return the offsets (I, M) that the nodes' streams have learned."""
         return self._streams[rung].offset
 
-    def step(
-        self, rung: int, block: int, x: Float32s, found: Summaries, needed: Ints
-    ) -> Outcome:
+    def step(self, rung: int, block: int, x: Float32s, found: Summaries, needed: Ints) -> Outcome:
         """Take the nodes' values ``x`` (I, M), all groups' summaries and ``needed`` (2, G)."""
         group = self._fleet.group[self._rows]
         summary = Summary(

@@ -3,6 +3,7 @@
 Apart from the arithmetic in the engine: here rows meet groups, and float32 meets the wire.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from ...engine.peers import central
 Float32s = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+
+SMALLEST = 8  # members that a class of groups is at least laid out for
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +28,39 @@ class Summaries:
     s3_demeaned: Float32s
 
 
-def summarise(
-    x: Float32s, offset: Float32s, eligible: Bools, members: tuple[Ints, ...], columns: Ints
-) -> Summaries:
-    """Return the summaries of ``members`` (rows of each group) over ``columns``.
+class Summariser:
+    """Summaries of many groups at once: groups of similar size are sorted in one go."""
 
-    ``x`` and ``offset`` (R, M), NaN = none; rows that are not ``eligible`` (R,) stay out.
-    """
-    m = x.shape[1]
-    counts = np.zeros((2, len(members), m), dtype=np.int64)
-    s3 = np.full((2, len(members), m, 3), np.nan, dtype=np.float32)
-    seen = np.where(eligible[:, None], x, np.float32(np.nan))[:, columns]
-    demeaned = seen - offset[:, columns]
-    for g, rows in enumerate(members):
-        for which, values in enumerate((seen[rows], demeaned[rows])):
-            found = central(values)
-            counts[which, g, columns] = found.count
-            s3[which, g, columns] = found.s3
-    return Summaries(counts[0], s3[0], counts[1], s3[1])
+    def __init__(self, members: Sequence[Ints], rows: int) -> None:
+        """Take the rows of each group, out of ``rows``."""
+        self._groups = len(members)
+        self._classes: list[tuple[Ints, Ints]] = []
+        size = np.array([len(m) for m in members], dtype=np.int64)
+        width = np.maximum(SMALLEST, 2 ** np.ceil(np.log2(np.maximum(size, 1)))).astype(np.int64)
+        for w in np.unique(width):
+            chosen = np.flatnonzero(width == w)
+            table = np.full((int(w), len(chosen)), rows, dtype=np.int64)  # one past: no value
+            for k, g in enumerate(chosen.tolist()):
+                table[: size[g], k] = members[g]
+            self._classes.append((chosen, table))
+
+    def summarise(self, x: Float32s, offset: Float32s, eligible: Bools, columns: Ints) -> Summaries:
+        """Return the summaries over ``columns``; ``x`` and ``offset`` (R, M), NaN = none.
+
+        Rows that are not ``eligible`` (R,) stay out.
+        """
+        seen = np.where(eligible[:, None], x[:, columns], np.float32(np.nan))
+        both = np.concatenate([seen, seen - offset[:, columns]], axis=1)
+        both = np.vstack([both, np.full((1, both.shape[1]), np.nan, dtype=np.float32)])
+        c, m = len(columns), x.shape[1]
+        counts = np.zeros((2, self._groups, m), dtype=np.int64)
+        s3 = np.full((2, self._groups, m, 3), np.nan, dtype=np.float32)
+        for chosen, table in self._classes:
+            values = both[table]  # (W, G, 2C)
+            found = central(values.reshape(len(values), -1))
+            place = np.ix_(chosen, columns)
+            shape = (len(chosen), 2 * c)  # c is 0 in a block without any value
+            count, three = found.count.reshape(shape), found.s3.reshape(*shape, 3)
+            counts[0][place], counts[1][place] = count[:, :c], count[:, c:]
+            s3[0][place], s3[1][place] = three[:, :c], three[:, c:]
+        return Summaries(counts[0], s3[0], counts[1], s3[1])

@@ -25,13 +25,16 @@ class Rollup:
         for width in np.unique(_ceiling(size)):
             chosen = np.flatnonzero(_ceiling(size) == width)
             index = np.full((len(chosen), int(width)), rows, dtype=np.int64)  # one past: NaN
-            for k, node in enumerate(chosen):
+            for k, node in enumerate(chosen.tolist()):
                 index[k, : size[node]] = sets[node]
             self._classes.append((chosen, index, size[chosen]))
 
-    def medians(self, x: Float32s) -> Float32s:
-        """Return the median (I, M) of each node's rows of ``x`` (S, M), NaN if half is missing."""
-        padded = np.vstack([x, np.full((1, x.shape[1]), np.nan, dtype=np.float32)])
+    def medians(self, x: Float32s, columns: Ints) -> Float32s:
+        """Return the median (I, M) of each node's rows of ``x`` (S, M), NaN if half is missing.
+
+        Only ``columns`` are looked at, the others are NaN.
+        """
+        padded = np.vstack([x[:, columns], np.full((1, len(columns)), np.nan, dtype=np.float32)])
         out = np.full((self._nodes, x.shape[1]), np.nan, dtype=np.float32)
         for chosen, index, size in self._classes:
             values = np.sort(padded[index], axis=1)  # NaN last
@@ -41,7 +44,7 @@ class Rollup:
                 values, np.minimum(count // 2, values.shape[1] - 1)[:, None], axis=1
             )[:, 0]
             enough = count >= np.maximum(1, PRESENT * size[:, None])
-            out[chosen] = np.where(enough, (low + high) / 2, np.nan)
+            out[np.ix_(chosen, columns)] = np.where(enough, (low + high) / 2, np.nan)
         return out
 
 

@@ -19,7 +19,9 @@ def reason_opened(
     )
     against = f"its {members - 1} peers" if members > 1 else "its own past"
     claim = "is out of family against" if lead.channel == "level" else "has changed against"
-    odd = "; heterogeneous_group: several of its group disagree, so this is no claim" * heterogeneous
+    odd = (
+        "; heterogeneous_group: several of its group disagree, so this is no claim" * heterogeneous
+    )
     return (
         f"{what} {claim} {against}: e = {_words(lead.log_e)}, {guarantee}, "
         f"first of the list needs {_words(threshold)}{odd}"

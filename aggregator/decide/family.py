@@ -48,19 +48,21 @@ class Selector:
         self._family = _graph(fleet)
         self._has_contrast = fleet.group_sizes()[fleet.group] >= 3  # noqa: PLR2004 - DESIGN.md 2
         self._peak = np.full(len(fleet.rows), -np.inf)
+        self.least = float(-np.log(q))  # no e below 1/q is ever selected, whatever the others are
+        self.quiet = True
 
-    def select(self, controlled_values: EValues, ranked_values: EValues, fell: Bools) -> Selection:
-        """Run both tests on this step's values (R,); ``fell`` (R,) lost a class just now.
+    def select(self, controlled_values: EValues, ranked_values: EValues, anew: Bools) -> Selection:
+        """Run both tests on this step's values (R,); ``anew`` (R,) lost a class or an epoch ended.
 
-        The running maximum of a row that fell starts anew: what it held was believed under a
-        null that has been given up.
+        The running maximum of such a row starts anew: what it held was believed under a null
+        that has been given up.
         """
-        self._peak = np.where(fell, -np.inf, self._peak)
+        self._peak = np.where(anew, -np.inf, self._peak)
         self._peak = np.maximum(self._peak, controlled_values.log_e)
         adjusted = sup_fdr_adjust(self._peak)
         n = len(self._fleet.rows)
-        least = -np.log(self._q)  # no e below 1/q can be selected, whatever the others are
-        if ranked_values.log_e.max() < least and adjusted.max() < least:
+        self.quiet = bool(adjusted.max() < self.least)
+        if self.quiet and ranked_values.log_e.max() < self.least:
             return self._nothing(adjusted)
         mine = EValues(adjusted, controlled_values.validity)
         chosen = np.zeros(n, dtype=np.bool_)
@@ -106,9 +108,8 @@ class Selector:
 def _graph(fleet: Fleet) -> Family:
     """Return the hypotheses as a graph of row numbers."""
     row = {name: i for i, name in enumerate(fleet.rows)}
-    children = [[] for _ in range(fleet.shard_count)] + [
-        [row[c] for c in node.children] for node in fleet.nodes
-    ]
+    none: list[list[int]] = [[] for _ in range(fleet.shard_count)]
+    children = none + [[row[c] for c in node.children] for node in fleet.nodes]
     lengths = [len(c) for c in children]
     return Family.of(
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),

@@ -43,6 +43,15 @@ class Transition:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """What is known when verdicts are looked at."""
+
+    at: float
+    selection: Selection
+    leading: Leading
+
+
 class Verdicts:
     """All open verdicts of a fleet, by row."""
 
@@ -50,6 +59,7 @@ class Verdicts:
         """Start with none open."""
         self._fleet = fleet
         self._open: dict[int, Transition] = {}
+        self._below: dict[int, set[int]] = {}
 
     @property
     def open(self) -> tuple[str, ...]:
@@ -57,34 +67,31 @@ class Verdicts:
         return tuple(sorted(v.node for v in self._open.values()))
 
     def open_rows(self) -> Bools:
-        """Return which rows (R,) have an open verdict."""
+        """Return which rows (R,) have an open verdict or stand beneath one: none is called well."""
         out = np.zeros(len(self._fleet.rows), dtype=np.bool_)
-        out[list(self._open)] = True
+        for row in self._open:
+            out[[row, *self._beneath(row)]] = True
         return out
 
     def update(self, at: float, selection: Selection, leading: Leading) -> list[Transition]:
         """Open, promote and fold verdicts after one selection at time ``at``."""
         listed = {int(row) for row in selection.controlled.members}
+        moment = _Moment(at, selection, leading)
         done: list[Transition] = []
         for row in (int(r) for r in selection.reported):
             held = self._open.get(row)
             guarantee: Guarantee = "controlled" if row in listed else "ranked"
             if held is None and not self._under_open(row):
-                done.append(self._make("opened", at, row, guarantee, selection, leading))
+                done.append(self._make("opened", row, guarantee, moment))
             elif held is not None and held.guarantee == "ranked" and guarantee == "controlled":
-                done.append(self._make("promoted", at, row, guarantee, selection, leading))
+                done.append(self._make("promoted", row, guarantee, moment))
         done.extend(self._fold(at, selection))
         return done
 
     def _make(
-        self,
-        word: TransitionWord,
-        at: float,
-        row: int,
-        guarantee: Guarantee,
-        selection: Selection,
-        leading: Leading,
+        self, word: TransitionWord, row: int, guarantee: Guarantee, moment: "_Moment"
     ) -> Transition:
+        at, selection, leading = moment.at, moment.selection, moment.leading
         lead = leading.of(row, controlled=guarantee == "controlled")
         members = int(self._fleet.group_sizes()[self._fleet.group[row]])
         made = Transition(
@@ -114,17 +121,20 @@ class Verdicts:
         return any(row in self._beneath(other) for other in self._open if other != row)
 
     def _beneath(self, row: int) -> set[int]:
+        """Return the rows whose shards are some of ``row``'s, found once for each."""
         if row < self._fleet.shard_count:
             return set()
-        node = self._fleet.nodes[row - self._fleet.shard_count]
-        names = set(node.members)
-        inner = {
-            self._fleet.shard_count + i
-            for i, other in enumerate(self._fleet.nodes)
-            if other.id != node.id and set(other.members) < names
-        }
-        first = self._fleet.shards_beneath[row - self._fleet.shard_count]
-        return inner | {int(r) for r in first}
+        if row not in self._below:
+            node = self._fleet.nodes[row - self._fleet.shard_count]
+            names = set(node.members)
+            inner = {
+                self._fleet.shard_count + i
+                for i, other in enumerate(self._fleet.nodes)
+                if other.id != node.id and set(other.members) < names
+            }
+            first = self._fleet.shards_beneath[row - self._fleet.shard_count]
+            self._below[row] = inner | {int(r) for r in first}
+        return self._below[row]
 
     def _fold(self, at: float, selection: Selection) -> list[Transition]:
         """Close verdicts that an open node above now explains."""

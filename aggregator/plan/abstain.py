@@ -27,12 +27,13 @@ class Abstention:
 
 
 def abstentions(fleet: Fleet, planner: Planner, learned: Ints) -> tuple[Abstention, ...]:
-    """Return all abstentions, sorted; ``learned`` (2, R, M) blocks of fast and slow, −1 = none."""
+    """Return all, sorted; ``learned`` (2, R, M) blocks of fast and slow, −1 = not heard of."""
     found = {
         *_too_few(fleet, planner),
         *_not_enough_for_a_claim(fleet, planner),
         *_level(fleet, planner),
-        *_learning(fleet, learned),
+        *_uncalibrated(fleet, planner),
+        *_learning(fleet, planner, learned),
     }
     return tuple(sorted(found))
 
@@ -40,7 +41,9 @@ def abstentions(fleet: Fleet, planner: Planner, learned: Ints) -> tuple[Abstenti
 def _too_few(fleet: Fleet, planner: Planner) -> Iterator[Abstention]:
     sizes = fleet.group_sizes()
     for g in planner.members.too_few():
-        what = "peers" if (np.flatnonzero(fleet.group == g) < fleet.shard_count).all() else "siblings"
+        what = (
+            "peers" if (np.flatnonzero(fleet.group == g) < fleet.shard_count).all() else "siblings"
+        )
         reason = f"fewer than three {what}: {sizes[g]} in the group, itself included"
         for channel in ("change", "level"):
             yield Abstention(_scope(fleet, int(g)), channel, reason)
@@ -61,11 +64,25 @@ def _level(fleet: Fleet, planner: Planner) -> Iterator[Abstention]:
             yield Abstention(_scope(fleet, cell.group), "level", f"{metric}: {cell.reason}")
 
 
-def _learning(fleet: Fleet, learned: Ints) -> Iterator[Abstention]:
+def _uncalibrated(fleet: Fleet, planner: Planner) -> Iterator[Abstention]:
+    """Yield what calibration leaves no class to, by group, with what is wrong."""
+    best = planner.members.classes()[0]
+    for cell in planner.change.cells.values():
+        if np.isnan(cell.kappa) or cell.validity.max() > Validity.NONE:
+            continue
+        rung = f"{fleet.metrics[cell.column].name}: {'slow' if cell.slow else 'fast'} rung"
+        reason = f"{rung}: {', '.join(cell.calibration.reasons)}"
+        for g in np.unique(fleet.group[cell.rows]):
+            if best[g] > Validity.NONE:  # the others have said already that they claim nothing
+                yield Abstention(_scope(fleet, int(g)), "change", reason)
+
+
+def _learning(fleet: Fleet, planner: Planner, learned: Ints) -> Iterator[Abstention]:
     """Yield what never ended its learning, by group and rung, with how far it came."""
     sizes = fleet.group_sizes()
     for which, word in enumerate(("fast", "slow")):
-        far = np.where(learned[which] >= 0, learned[which], LEARNING_BLOCKS).min(axis=1)
+        exists = planner.change.rungs(slow=bool(which)) > 0
+        far = np.where(exists, np.maximum(learned[which], 0), LEARNING_BLOCKS).min(axis=1)
         for g in np.unique(fleet.group[far < LEARNING_BLOCKS]):
             if sizes[g] < 3:  # noqa: PLR2004 - said already
                 continue

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ...adapters.catalogue import Metric
 from ...engine.calibration import LADDER
 from ...engine.evalue import Validity
 from ...engine.level import REVIEWS, LevelReport
@@ -99,6 +98,13 @@ class LevelBook:
             out[self._fleet.group == g, j] = cell.rung
         return out
 
+    def epochs(self) -> Ints:
+        """Return the epoch (R, M) of the level part, 0 where there is none."""
+        out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.int64)
+        for (g, j), cell in self.cells.items():
+            out[self._fleet.group == g, j] = cell.epoch
+        return out
+
     def review(self, rung: int, notes: LevelReport, open_rows: Bools) -> bool:
         """Look at every cell of ``rung`` that has come far enough; say whether one changed.
 
@@ -115,10 +121,13 @@ class LevelBook:
         if cell.margin is None or cell.reviewed >= len(REVIEWS):
             return False
         observed = notes.observed[self._fleet.group == cell.group, cell.column]
-        observed = observed[observed > 0]
-        return len(observed) >= FEWEST and bool(
-            (observed >= REVIEWS[cell.reviewed]).mean() >= QUORUM
-        )
+        heard = observed[observed > 0]
+        if len(heard) < FEWEST:
+            return False
+        if (observed >= REVIEWS[cell.reviewed]).sum() >= QUORUM * np.count_nonzero(observed):
+            return True
+        later = REVIEWS[cell.reviewed + 1 :]  # until then, hosts that have not spoken are awaited
+        return bool(later and (heard >= later[0]).mean() >= QUORUM)
 
     def _review(self, cell: LevelCell, notes: LevelReport, open_rows: Bools) -> None:
         cell.reviewed += 1
@@ -179,12 +188,13 @@ class LevelBook:
         at_rung = [
             g for (g, j), c in self.cells.items() if j == cell.column and c.rung == cell.rung
         ]
-        return (self._fleet.pool == pool) & np.isin(self._fleet.group, at_rung)
+        rows: Bools = (self._fleet.pool == pool) & np.isin(self._fleet.group, at_rung)
+        return rows
 
     def _spread_rows(self, cell: LevelCell) -> Bools:
         """Return the rows whose contrasts tell the spread: the group, or small groups together."""
         fleet = self._fleet
-        rows = fleet.group == cell.group
+        rows: Bools = fleet.group == cell.group
         shards = fleet.shards
         first = int(np.flatnonzero(rows)[0])
         if rows.sum() >= POOL_BELOW or first >= len(shards):

@@ -23,6 +23,7 @@ FEWEST = 3  # members below which a group abstains
 REMEMBERED = 200  # blocks of counts
 LOOK_EACH = 20  # blocks
 RELIABLE = 10  # percentile of the counts that a group can rely on
+SETTLED = 0.8  # share of the members with a value that must have an offset, or a group still learns
 
 
 class Members:
@@ -36,18 +37,24 @@ class Members:
         self._heard = 0
 
     def hear(self, demeaned: Ints, raw: Ints) -> bool:
-        """Take one block's best counts (G,); say whether a class fell. It never rises again."""
-        self._counts.append((demeaned, raw))
+        """Take one block's counts (G, M); say whether a class fell. It never rises again.
+
+        A block in which a group has no value (it is of another rung's metrics), or in which many
+        of its members have no offset yet, tells nothing of losses.
+        """
+        known = np.where(demeaned >= SETTLED * raw, demeaned, 0)
+        self._counts.append((known.max(axis=1), raw.max(axis=1)))
         self._heard += 1
         if self._heard % LOOK_EACH:
             return False
         before = self.classes()
         for channel in range(2):
-            counts = np.stack([c[channel] for c in self._counts])
-            counts = counts[counts.any(axis=1)]  # no demeaned value anywhere: still learning
-            if len(counts):
-                reliable = np.percentile(counts, RELIABLE, axis=0).astype(np.int64)
-                self._reliable[channel] = np.minimum(self._reliable[channel], reliable)
+            counts = np.sort([c[channel] for c in self._counts], axis=0)  # nothing (0) comes first
+            told = np.count_nonzero(counts, axis=0)
+            at = len(counts) - told + (told - 1) * RELIABLE // 100
+            groups = np.flatnonzero(told >= LOOK_EACH)
+            reliable = np.minimum(self._reliable[channel, groups], counts[at[groups], groups])
+            self._reliable[channel, groups] = reliable
         return bool((self.classes() != before).any())
 
     def classes(self) -> Classes:

@@ -4,6 +4,7 @@ Apart from the books it keeps, because agents obey one plan and merging needs on
 parts: which stream at which rung counts, with which weight and class.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,7 @@ FAST_SHARE = 0.5  # of the change channel's weight
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What is merged into each row: ``weights``, ``validity``, ``rungs``, each (3, M, R).
+    """What is merged into each row: weights, classes, rungs and epochs, each (3, M, R).
 
     The first axis is fast change, slow change, level; rung 0 is a part that does not exist.
     """
@@ -37,6 +38,7 @@ class Parts:
     weights: Floats
     validity: Classes
     rungs: Ints
+    epochs: Ints
 
 
 class Planner:
@@ -87,43 +89,65 @@ class Planner:
                 np.minimum(self.level.validity(), by_members[1][:, None]),
             ]
         )
-        return Parts(self._weights, validity.transpose(0, 2, 1), self._rungs())
+        epochs = [
+            self.change.epochs(slow=False),
+            self.change.epochs(slow=True),
+            self.level.epochs(),
+        ]
+        return Parts(
+            weights=self._weights,
+            validity=validity.transpose(0, 2, 1),
+            rungs=self._rungs(),
+            epochs=np.stack(epochs).transpose(0, 2, 1),
+        )
 
     def hear_counts(self, summaries: Summaries) -> bool:
         """Take the members of each group in one block; say whether the plan changed."""
-        return self.members.hear(
-            summaries.count_demeaned.max(axis=1), summaries.count_raw.max(axis=1)
-        )
+        return self.members.hear(summaries.count_demeaned, summaries.count_raw)
 
-    def hear(self, rung: int, rows: Ints, outcome: Outcome, open_rows: Bools) -> bool:
-        """Take what ``outcome`` reports of ``rows`` (S,); say whether the plan changed.
+    def hear(self, rung: int, heard: Sequence[tuple[Ints, Outcome]], open_rows: Bools) -> bool:
+        """Take what hosts report of one block, as (rows (S,), outcome); say if the plan changed.
 
+        They are taken together, so that nothing hangs on how shards are dealt to hosts.
         ``open_rows`` (R,) have an open verdict: they are not part of "healthy".
         """
+        block = heard[0][1].block
+        lags = [(rows, o.lags) for rows, o in heard if o.lags is not None]
+        baseline = [(rows, o.baseline) for rows, o in heard if o.baseline is not None]
         changed = False
-        if outcome.lags is not None:
-            changed |= self.change.hear_lags(rung, outcome.block, rows, outcome.lags)
-        if outcome.baseline is not None:
-            changed |= self.change.hear_baseline(rung, outcome.block, rows, outcome.baseline)
-        if outcome.windows:
-            self.change.hear_windows(rung, outcome.block, rows, dict(outcome.windows))
-        if outcome.long_run is not None and outcome.long_run_scores is not None:
-            variance, scores = self._long_run.setdefault(
-                rung, (np.full(self._shape, np.nan), np.zeros(self._shape, dtype=np.int64))
-            )
-            variance[rows], scores[rows] = outcome.long_run, outcome.long_run_scores
-            changed |= self.change.hear_long_run(rung, variance, scores)
-        if outcome.review is not None:
-            notes = self._keep_notes(rung, rows, outcome.review)
-            changed |= self.level.review(rung, notes, open_rows)
+        if lags:
+            changed |= self.change.hear_lags(rung, block, *_joined(lags))
+        if baseline:
+            changed |= self.change.hear_baseline(rung, block, *_joined(baseline))
+        if any(o.windows for _, o in heard):
+            changed |= self.change.hear_windows(rung, block, *_windows(heard))
+        long_run = [self._keep_long_run(rung, rows, o) for rows, o in heard]
+        if any(long_run):
+            changed |= self.change.hear_long_run(rung, *self._long_run[rung])
+        notes = [self._keep_notes(rung, rows, o) for rows, o in heard]
+        if any(notes):
+            changed |= self.level.review(rung, self._notes[rung], open_rows)
         return changed
 
-    def _keep_notes(self, rung: int, rows: Ints, notes: LevelReport) -> LevelReport:
-        """Write the host's notes into the fleet's table of that rung."""
+    def _keep_long_run(self, rung: int, rows: Ints, outcome: Outcome) -> bool:
+        """Write the host's V_i into the fleet's table of that rung; say if there were any."""
+        if outcome.long_run is None or outcome.long_run_scores is None:
+            return False
+        variance, scores = self._long_run.setdefault(
+            rung, (np.full(self._shape, np.nan), np.zeros(self._shape, dtype=np.int64))
+        )
+        variance[rows], scores[rows] = outcome.long_run, outcome.long_run_scores
+        return True
+
+    def _keep_notes(self, rung: int, rows: Ints, outcome: Outcome) -> bool:
+        """Write the host's notes into the fleet's table of that rung; say if there were any."""
+        notes = outcome.review
+        if notes is None:
+            return False
         held = self._notes.get(rung)
         if held is None:
             held = self._notes[rung] = LevelReport(
-                observed=np.zeros(self._shape, dtype=np.int64),
+                observed=np.full(self._shape, -1, dtype=np.int64),  # not heard of yet
                 median=np.full(self._shape, np.nan),
                 noise_ratio=np.full(self._shape, np.nan),
                 lag_one=np.full(self._shape, np.nan),
@@ -136,7 +160,7 @@ class Planner:
         held.lag_one[rows] = notes.lag_one
         held.runs[rows] = notes.runs
         held.plusses[rows] = notes.plusses
-        return held
+        return True
 
     def _rungs(self) -> Ints:
         """Return the rung (3, M, R) of every part."""
@@ -146,6 +170,20 @@ class Planner:
             self.level.rungs(),
         ]
         return np.stack(rungs).transpose(0, 2, 1)
+
+
+def _joined(parts: Sequence[tuple[Ints, Floats]]) -> tuple[Ints, Floats]:
+    return np.concatenate([rows for rows, _ in parts]), np.concatenate([v for _, v in parts])
+
+
+def _windows(heard: Sequence[tuple[Ints, Outcome]]) -> tuple[Ints, dict[int, Floats]]:
+    """Return all rows and their window sums by length, NaN where a host completed none."""
+    lengths = sorted({m for _, o in heard for m in o.windows})
+    sums = {
+        m: np.concatenate([o.windows.get(m, np.full_like(o.change, np.nan)) for _, o in heard])
+        for m in lengths
+    }
+    return np.concatenate([rows for rows, _ in heard]), sums
 
 
 def _weights(rungs: Ints) -> Floats:

@@ -48,39 +48,50 @@ class EvidenceTable:
         self._log_m = np.zeros(shape)
         self._since = np.full(shape, np.nan)
         self._validity = np.zeros(shape, dtype=np.int8)
+        self._epochs = np.zeros(shape, dtype=np.int64)
         self.learned = np.full((2, shape[2], shape[1]), -1, dtype=np.int64)
 
     def log_m(self) -> Floats:
         """Return ln M (3, M, R) as last heard."""
         return self._log_m.copy()
 
+    def highest(self) -> float:
+        """Return the largest ln M of all parts: no merged value lies above it or above 0."""
+        return float(self._log_m.max())
+
     def hear(self, rung: int, rows: Ints, outcome: Outcome, parts: Parts) -> None:
         """Take the evidence of ``rows`` (S,) for the parts whose rung ``outcome`` is of."""
-        for part in (FAST, SLOW, LEVEL):
-            values = outcome.level if part == LEVEL else outcome.change
-            onset = outcome.level_onset if part == LEVEL else outcome.change_onset
-            mine = (parts.rungs[part][:, rows] == rung) & np.isfinite(values.T)
-            since = np.where(onset.T >= 0, onset.T * float(rung), np.nan)
-            self._log_m[part][:, rows] = np.where(mine, values.T, self._log_m[part][:, rows])
-            self._since[part][:, rows] = np.where(mine, since, self._since[part][:, rows])
-            if part != LEVEL:
-                self.learned[part][rows] = np.where(
-                    mine.T, outcome.learned, self.learned[part][rows]
-                )
+        at_rung = parts.rungs == rung
+        for part, metric in np.argwhere(at_rung.any(axis=2)):
+            mine = rows[at_rung[part, metric, rows]]
+            heard = np.flatnonzero(at_rung[part, metric, rows])
+            level = part == LEVEL
+            log_m = (outcome.level if level else outcome.change)[heard, metric]
+            onset = (outcome.level_onset if level else outcome.change_onset)[heard, metric]
+            known = np.isfinite(log_m)
+            mine, onset = mine[known], onset[known]
+            self._log_m[part, metric, mine] = log_m[known]
+            self._since[part, metric, mine] = np.where(onset >= 0, onset * float(rung), np.nan)
+            if not level:
+                self.learned[part, mine, metric] = outcome.learned[heard, metric][known]
 
     def forget(self, moved: Bools) -> None:
-        """Set M = 1 for parts (3, M, R) whose rung has been left."""
+        """Set M = 1 for parts (3, M, R) whose epoch has ended."""
         self._log_m[moved] = 0.0
 
     def merged(self, parts: Parts) -> tuple[EValues, EValues, Bools]:
-        """Return the controlled and the ranked values (R,), and the rows that lost a class."""
-        fell = (parts.validity < self._validity).any(axis=(0, 1))
-        self._validity = parts.validity.copy()
+        """Return the controlled and the ranked values (R,), and the rows that begin anew.
+
+        Those are the rows of which a part lost its class or ended its epoch since the last time.
+        """
+        ended = (parts.validity < self._validity) | (parts.epochs != self._epochs)
+        anew: Bools = np.any(ended, axis=(0, 1), keepdims=True)[0, 0]
+        self._validity, self._epochs = parts.validity.copy(), parts.epochs.copy()
         rows = self._log_m.shape[2]
         flat = self._log_m.reshape(-1, rows)
         weights = parts.weights.reshape(-1, rows)
         controlled, ranked = two_values(flat, parts.validity.reshape(-1, rows), weights)
-        return controlled, ranked, fell
+        return controlled, ranked, anew
 
     def lead(self, row: int, parts: Parts, values: EValues, *, controlled: bool) -> Lead:
         """Return what carries ``row``; ``values`` are the merged ones to quote."""

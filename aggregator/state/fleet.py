@@ -74,7 +74,7 @@ def build_fleet(
     groups = tuple(dict.fromkeys(names))
     pool_names = [f"sku={s.sku}" for s in shards] + [n.contrast for n in nodes]
     pools = tuple(dict.fromkeys(pool_names))
-    hosts = {i.host: np.array([row[s.id] for s in i.shards]) for i in inventories}
+    hosts = {i.host: np.array([row[s.id] for s in i.shards], dtype=np.int64) for i in inventories}
     hosts[NODES_HOST] = np.arange(len(shards), len(shards) + len(nodes))
     return Fleet(
         metrics=tuple(metrics),

@@ -45,7 +45,9 @@ def inner_nodes(shards: Sequence[ShardRow], topology: Topology) -> tuple[InnerNo
         for node, members in topology.beneath().items()
     }
     same: dict[tuple[str, ...], list[str]] = {}
-    for node in sorted(beneath, key=lambda n: (kind_rank(topology.node(n).kind), _depth(n, topology))):
+    for node in sorted(
+        beneath, key=lambda n: (kind_rank(topology.node(n).kind), _depth(n, topology))
+    ):
         if len(beneath[node]) > 1:
             same.setdefault(beneath[node], []).append(node)
     chosen = {names[0]: (tuple(names), members) for members, names in same.items()}

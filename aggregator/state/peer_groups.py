@@ -53,16 +53,10 @@ def _by_place(members: Sequence[str], topology: Topology) -> Mapping[str, list[s
     for shard, path in paths.items():
         home = next((node for node in reversed(path) if count[node] >= SMALLEST), "")
         placed.setdefault(home, []).append(shard)
-    return _merge_small(placed)
-
-
-def _merge_small(placed: Mapping[str, list[str]]) -> Mapping[str, list[str]]:
-    """Put leftovers of fewer than 32 (their siblings found a smaller home) together."""
-    large = {place: shards for place, shards in placed.items() if len(shards) >= SMALLEST}
-    rest = [shard for place, shards in placed.items() if place not in large for shard in shards]
-    if not rest:
-        return large
-    return {**large, "": rest} if large else {"": rest}
+    large = {place: near for place, near in placed.items() if place and len(near) >= SMALLEST}
+    housed = {shard for near in large.values() for shard in near}
+    rest = [shard for shard in members if shard not in housed]  # siblings found a smaller home
+    return {**large, "": rest} if rest else large
 
 
 def _cut(name: str, members: list[str]) -> list[PeerGroup]:

@@ -149,8 +149,13 @@ def test_pooled_with_an_ill_shard_the_gate_would_refuse() -> None:
     for _ in range(300):
         runs.update(np.array([1.0, -1.0]))
     assert runs.runs[:, 4].tolist() == runs.plusses[:, 4].tolist() == [296, 0]
-    assert gate(members=16, runs=of_four(296), plusses=of_four(296), **CALM).validity is Validity.NONE
-    assert gate(members=16, runs=of_four(0), plusses=of_four(0), **CALM).validity is Validity.CONSTRUCTION
+    assert (
+        gate(members=16, runs=of_four(296), plusses=of_four(296), **CALM).validity is Validity.NONE
+    )
+    assert (
+        gate(members=16, runs=of_four(0), plusses=of_four(0), **CALM).validity
+        is Validity.CONSTRUCTION
+    )
 
 
 @pytest.mark.parametrize(
@@ -179,9 +184,7 @@ def test_the_gate_follows_its_table(
 
 @pytest.mark.parametrize("p4", [0.5, 0.55, 0.6, 0.65, 0.7])
 def test_the_cut_grid_cannot_grow_under_the_memory_it_was_cut_for(p4: float) -> None:
-    verdict = gate(
-        members=8, runs=of_four(10_000), plusses=of_four(round(p4 * 10_000)), **CALM
-    )
+    verdict = gate(members=8, runs=of_four(10_000), plusses=of_four(round(p4 * 10_000)), **CALM)
     kept = [value for value in LEVEL_LAMBDAS if value <= verdict.largest_lambda]
     assert kept
     assert (1.0 + max(kept)) * p4 <= 0.9 + 1e-9

@@ -1,0 +1,189 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tessera.agent.fold import Block, Floats, Fold, block_value
+
+NUMBERS = st.floats(-1e6, 1e6, width=32)
+
+
+def fold(*rungs: int, interval: float = 1.0) -> Fold:
+    """Return a fold of one shard and one metric at each of ``rungs``."""
+    made = Fold((1, 1), interval)
+    made.watch({rung: np.array([0]) for rung in rungs})
+    return made
+
+
+def tick(value: float) -> Floats:
+    return np.array([[value]])
+
+
+def play(made: Fold, times: list[float], values: list[float] | None = None) -> list[Block]:
+    """Push ``values``, or the times themselves, and return all blocks in order."""
+    found = []
+    for at, value in zip(times, values or times, strict=True):
+        found += made.push(at, tick(value))
+    return found
+
+
+def seconds(start: int, stop: int) -> list[float]:
+    return [float(t) for t in range(start, stop)]
+
+
+def column(ticks: list[float]) -> Floats:
+    return np.array(ticks)[:, None, None]
+
+
+def test_blocks_are_aligned_to_the_wall_clock_and_not_to_the_first_tick() -> None:
+    blocks = play(fold(5), seconds(1_700_000_001, 1_700_000_016))
+    assert [b.index for b in blocks] == [340_000_000, 340_000_001, 340_000_002]
+    assert [float(b.x[0, 0]) for b in play(fold(5), seconds(2, 10))] == [3.0, 7.0]
+
+
+def test_a_block_is_given_back_by_its_last_tick_and_not_one_later() -> None:
+    made = fold(5)
+    assert [len(made.push(at, tick(1.0))) for at in seconds(0, 10)] == [0, 0, 0, 0, 1] * 2
+
+
+@given(NUMBERS, st.integers(1, 40), st.integers(1, 40))
+def test_the_mean_of_a_constant_is_the_constant(value: float, ticks: int, expected: int) -> None:
+    found = block_value(column([value] * ticks), expected)[0, 0]
+    if ticks >= 0.6 * expected:
+        assert np.float32(found) == np.float32(value)
+    else:
+        assert np.isnan(found)
+
+
+@given(st.lists(NUMBERS, min_size=10, max_size=30))
+def test_the_value_lies_within_what_is_left_when_both_extremes_are_gone(
+    values: list[float],
+) -> None:
+    found, kept = block_value(column(values), len(values))[0, 0], sorted(values)[1:-1]
+    assert kept[0] - 1e-6 <= found <= kept[-1] + 1e-6
+    assert found == pytest.approx(np.mean(kept), abs=1e-6)
+
+
+def test_from_ten_ticks_on_one_wild_tick_is_left_out_and_below_ten_it_is_not() -> None:
+    assert block_value(column([1.0] * 9 + [1e6]), 10)[0, 0] == pytest.approx(1.0)
+    assert block_value(column([1.0] * 8 + [1e6]), 9)[0, 0] > 1e5
+
+
+def test_nothing_is_trimmed_from_a_long_block_of_which_nine_ticks_are_left() -> None:
+    assert block_value(column([1.0] * 8 + [1e6] + [np.nan] * 6), 15)[0, 0] > 1e5
+
+
+@pytest.mark.parametrize(
+    ("present", "expected", "enough"), [(3, 5, True), (2, 5, False), (6, 10, True), (5, 10, False)]
+)
+def test_sixty_percent_of_the_ticks_make_a_value(present: int, expected: int, enough: bool) -> None:  # noqa: FBT001  a table's column
+    ticks = column([2.0] * present + [np.nan] * (expected - present))
+    assert np.isfinite(block_value(ticks, expected)[0, 0]) == enough
+
+
+def test_ticks_that_never_came_count_as_missing_like_those_that_came_empty() -> None:
+    absent = play(fold(5), [0.0, 1.0, 5.0])
+    empty = play(fold(5), seconds(0, 6), [1.0, 1.0, np.nan, np.nan, np.nan, 1.0])
+    assert np.isnan(absent[0].x[0, 0])
+    assert np.isnan(empty[0].x[0, 0])
+
+
+def test_a_shard_without_any_tick_has_no_value_beside_one_that_is_trimmed() -> None:
+    ticks = np.ones((10, 2, 1))
+    ticks[:, 1] = np.nan
+    np.testing.assert_array_equal(block_value(ticks, 10), [[1.0], [np.nan]])
+
+
+def test_a_gap_seals_what_stood_open_and_makes_no_block_of_itself() -> None:
+    blocks = play(fold(5), [0.0, 1.0, 2.0, 3.0, 47.0, 48.0, 49.0])
+    assert [b.index for b in blocks] == [0, 9]
+    assert [float(b.x[0, 0]) for b in blocks] == [1.5, 48.0]
+
+
+def test_several_rungs_come_shortest_first_each_with_its_own_index() -> None:
+    blocks = play(fold(10, 2, 5), seconds(0, 10))
+    assert [(b.rung, b.index) for b in blocks] == [
+        *((2, 0), (2, 1), (5, 0), (2, 2), (2, 3)),
+        *((2, 4), (5, 1), (10, 0)),
+    ]
+
+
+def test_a_tick_after_a_gap_can_close_the_old_block_and_its_own() -> None:
+    blocks = play(fold(1, 2), [0.0, 3.0])
+    assert [(b.rung, b.index) for b in blocks] == [(1, 0), (1, 3), (2, 0), (2, 1)]
+
+
+@pytest.mark.parametrize(
+    ("interval", "rung", "ticks"), [(0.1, 1, 10), (0.25, 5, 20), (2.5, 10, 4), (10.0, 60, 6)]
+)
+def test_other_intervals_than_a_second_fill_the_same_blocks(
+    interval: float, rung: int, ticks: int
+) -> None:
+    times = [k * interval for k in range(3 * ticks)]
+    blocks = play(
+        fold(rung, interval=interval), times, [float(k // ticks) for k in range(3 * ticks)]
+    )
+    assert [(b.index, float(b.x[0, 0])) for b in blocks] == [(0, 0.0), (1, 1.0), (2, 2.0)]
+
+
+def test_an_interval_longer_than_the_rung_leaves_blocks_out_and_invents_none() -> None:
+    blocks = play(fold(5, interval=15.0), [0.0, 15.0, 30.0])
+    assert [(b.index, float(b.x[0, 0])) for b in blocks] == [(0, 0.0), (3, 15.0), (6, 30.0)]
+
+
+@given(st.sampled_from([0.1, 0.3, 0.7, 1.1]), st.integers(0, 10**6))
+def test_rounding_of_the_clock_puts_no_tick_into_the_block_before(
+    interval: float, first: int
+) -> None:
+    tenths = round(interval * 10)
+    made, found = fold(1, interval=interval), []
+    for k in range(first, first + 20):
+        found += [b.index for b in made.push(k * interval, tick(1.0))]
+    expected = {k * tenths // 10 for k in range(first, first + 20)}
+    assert found == sorted(set(found))
+    assert set(found) <= expected
+    assert len(expected) - len(found) <= 1  # the last may still stand open
+
+
+@given(st.lists(st.floats(0.0, 60.0), min_size=1, max_size=40))
+def test_no_block_is_given_back_twice_or_after_a_later_one(times: list[float]) -> None:
+    blocks = play(fold(5), times)
+    indices = [b.index for b in blocks]
+    assert indices == sorted(set(indices))
+
+
+def test_a_clock_that_trembles_makes_no_second_block_of_the_same_second() -> None:
+    blocks = play(fold(1), [4.01, 4.99, 6.0], [1.0, 2.0, 3.0])
+    assert [(b.index, float(b.x[0, 0])) for b in blocks] == [(4, 1.0), (6, 3.0)]
+
+
+def test_each_rung_folds_its_own_columns_and_leaves_the_others_empty() -> None:
+    made = Fold((2, 3))
+    made.watch({1: np.array([2]), 2: np.array([0, 1])})
+    values = np.arange(6.0).reshape(2, 3)
+    first, second = made.push(0.0, values), made.push(1.0, values + 10.0)
+    np.testing.assert_array_equal(first[0].x, [[np.nan, np.nan, 2.0], [np.nan, np.nan, 5.0]])
+    np.testing.assert_array_equal(second[1].x, [[5.0, 6.0, np.nan], [8.0, 9.0, np.nan]])
+
+
+def test_to_watch_the_same_columns_again_loses_no_tick() -> None:
+    made = fold(5)
+    play(made, seconds(0, 3))
+    made.watch({5: np.array([0])})
+    assert float(play(made, [3.0, 4.0])[0].x[0, 0]) == 2.0
+
+
+def test_new_columns_begin_the_open_block_anew_and_reopen_none() -> None:
+    made = Fold((1, 2))
+    made.watch({5: np.array([0])})
+    values = np.array([[1.0, 2.0]])
+    for at in range(7):
+        made.push(float(at), values)
+    made.watch({5: np.array([0, 1])})
+    assert made.push(4.5, values) == []  # of a block that was given back before
+    later = [block for at in range(7, 10) for block in made.push(float(at), values)]
+    assert [(b.index, b.x.tolist()) for b in later] == [(1, [[1.0, 2.0]])]
+
+
+def test_a_fold_that_watches_nothing_gives_nothing() -> None:
+    assert Fold((3, 2)).push(0.0, np.zeros((3, 2))) == []

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tessera.agent.rates import Floats, Rates
+
+
+def play(times: list[float], counter: list[float], interval: float = 1.0) -> list[float]:
+    """Return the rates of one counter of one shard."""
+    rates = Rates([0], interval)
+    ticks = zip(times, counter, strict=True)
+    return [float(rates.push(at, np.array([[value]]))[0, 0]) for at, value in ticks]
+
+
+def test_what_moved_is_divided_by_the_time_it_took() -> None:
+    assert play([0.0, 1.0, 2.5], [10.0, 13.0, 16.0])[1:] == [3.0, 2.0]
+
+
+def test_the_first_tick_has_no_rate() -> None:
+    assert np.isnan(play([0.0], [10.0])[0])
+
+
+def test_a_counter_that_fell_has_no_rate_then_and_a_right_one_after() -> None:
+    found = play([0.0, 1.0, 2.0, 3.0], [100.0, 104.0, 3.0, 8.0])
+    np.testing.assert_array_equal(found, [np.nan, 4.0, np.nan, 5.0])
+
+
+def test_a_counter_that_stands_still_has_the_rate_zero() -> None:
+    assert play([0.0, 1.0], [7.0, 7.0])[1] == 0.0
+
+
+def test_a_missing_value_costs_its_own_rate_and_the_next_and_is_not_bridged() -> None:
+    found = play([0.0, 1.0, 2.0, 3.0, 4.0], [0.0, 1.0, np.nan, 3.0, 4.0])
+    np.testing.assert_array_equal(found, [np.nan, 1.0, np.nan, np.nan, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "known"), [(0.4, False), (0.5, True), (2.0, True), (2.1, False), (3600.0, False)]
+)
+def test_only_a_usual_distance_in_time_makes_a_rate(seconds: float, known: bool) -> None:  # noqa: FBT001  a table's column
+    assert np.isfinite(play([100.0, 100.0 + seconds], [0.0, 9.0])[1]) == known
+
+
+def test_what_is_usual_follows_the_interval() -> None:
+    found = play([0.0, 10.0, 14.0, 35.0], [0.0, 20.0, 30.0, 40.0], interval=10.0)
+    np.testing.assert_array_equal(found, [np.nan, 2.0, np.nan, np.nan])
+
+
+@pytest.mark.parametrize("later", [5.0, 4.0])
+def test_a_clock_that_stood_or_went_back_makes_no_rate(later: float) -> None:
+    found = play([4.0, 5.0, later, later + 1.0], [0.0, 1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(found, [np.nan, 1.0, np.nan, 1.0])
+
+
+@given(st.lists(st.integers(0, 2**40), min_size=2, max_size=20))
+def test_rates_add_up_to_what_the_counter_moved(steps: list[int]) -> None:
+    counter = [float(total) for total in np.cumsum([0, *steps])]
+    found = play([float(t) for t in range(len(counter))], counter)
+    assert sum(found[1:]) == sum(steps)
+
+
+def test_other_columns_pass_and_the_tick_itself_is_not_changed() -> None:
+    rates = Rates([1], 1.0)
+    first: Floats = np.array([[5.0, 100.0], [6.0, 200.0]])
+    second: Floats = np.array([[7.0, 101.0], [8.0, 210.0]])
+    rates.push(0.0, first)
+    np.testing.assert_array_equal(rates.push(1.0, second), [[7.0, 1.0], [8.0, 10.0]])
+    np.testing.assert_array_equal(second, [[7.0, 101.0], [8.0, 210.0]])
+
+
+def test_a_reset_of_one_shard_is_not_a_reset_of_another() -> None:
+    rates = Rates([0], 1.0)
+    rates.push(0.0, np.array([[5.0], [5.0]]))
+    np.testing.assert_array_equal(rates.push(1.0, np.array([[1.0], [6.0]])), [[np.nan], [1.0]])
+
+
+def test_without_counters_every_value_passes() -> None:
+    values = np.array([[1.0, np.nan]])
+    np.testing.assert_array_equal(Rates([], 1.0).push(0.0, values), values)

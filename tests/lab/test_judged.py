@@ -1,0 +1,85 @@
+from math import log1p
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tessera.adapters.catalogue import LADDER, Metric, default_catalogue
+from tessera.adapters.recording import Recording
+from tessera.adapters.topology.model import Node, Topology
+from tessera.lab.judged import judged_metrics
+
+
+def recording(*metrics: str, overrides: object = None) -> Recording:
+    shape = (1, 1, len(metrics))
+    return Recording(
+        path=Path("r"),
+        topology=Topology((Node("g0", "gpu_shard"),), ()),
+        catalogue=default_catalogue().with_override(overrides or {}),
+        shards=("g0",),
+        metrics=metrics,
+        times=np.zeros(1),
+        values=np.zeros(shape),
+        codes=np.zeros(shape, dtype=np.int8),
+        errors={},
+    )
+
+
+def only(metric: str, *, block: int | None = None, margin: float | None = None) -> Metric:
+    _, (row,) = judged_metrics(recording(metric), block, margin)
+    return row
+
+
+def test_gauges_and_counters_are_judged_and_nothing_else() -> None:
+    names = ("ecc_uncorrected", "energy_joules_total", "nic_errors", "power_watts")
+    columns, rows = judged_metrics(recording(*names))
+    assert columns == (1, 3)
+    assert [row.name for row in rows] == ["energy_joules_total", "power_watts"]
+
+
+def test_a_recording_with_nothing_to_judge_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"none of its metrics \(nic_errors\) is a gauge"):
+        judged_metrics(recording("nic_errors"))
+
+
+def test_without_options_the_catalogue_decides() -> None:
+    assert only("power_watts") == default_catalogue().of("power_watts")
+
+
+@pytest.mark.parametrize("block", LADDER)
+def test_a_block_sets_the_fast_rung_and_a_slow_one_at_least_as_long(block: int) -> None:
+    row = only("step_time_seconds", block=block)
+    assert (row.fast, row.level) == (block, block)
+    assert row.slow in LADDER
+    assert row.slow >= 5 * block or row.slow == LADDER[-1]
+
+
+def test_a_block_gives_no_level_channel_to_a_metric_without_one() -> None:
+    assert only("power_watts", block=10).level is None
+
+
+@pytest.mark.parametrize("block", [-1, 0, 3, 601])
+def test_a_block_off_the_ladder_is_refused(block: int) -> None:
+    with pytest.raises(ValueError, match=rf"^--block {block}: no such block length; use one of 1,"):
+        only("power_watts", block=block)
+
+
+def test_a_margin_is_a_share_among_equals_and_twice_that_between_roles() -> None:
+    row = only("step_time_seconds", margin=0.08)
+    assert (row.margin, row.role_margin) == pytest.approx((log1p(0.08), log1p(0.16)))
+
+
+def test_a_margin_of_a_metric_on_its_own_scale_is_in_its_units() -> None:
+    override = {"power_watts": {"direction": "up", "margin": 20}}
+    _, (row,) = judged_metrics(recording("power_watts", overrides=override), margin=0.08)
+    assert (row.margin, row.role_margin) == pytest.approx((0.08, 0.16))
+
+
+def test_a_margin_is_not_given_to_a_metric_without_one() -> None:
+    assert only("power_watts", margin=0.08).margin is None
+
+
+@pytest.mark.parametrize("margin", [-0.1, 0.0, 1.0, float("nan")])
+def test_a_margin_that_is_no_share_is_refused(margin: float) -> None:
+    with pytest.raises(ValueError, match=r"^--margin .*: not a share in \(0, 1\); write 0.05"):
+        only("step_time_seconds", margin=margin)
