@@ -89,6 +89,8 @@ def _by_suffix(name: str) -> Metric:
         return replace(_THROTTLED, name=name)
     if name.endswith("_per_second"):
         return _work(name, "1/s", -1)
+    if name.endswith("_bytes"):
+        return replace(_MEMORY, name=name)
     for suffix in _DURATIONS:
         if name.endswith(suffix):
             return _work(name, _UNITS.get(suffix, "s"), 1)
@@ -143,6 +145,9 @@ def _events(names: str) -> _Rows:
 # A share of time, judged as log(1 + milliseconds per second).
 _THROTTLED = Metric("throttled_ratio", "1", transform="log1p", direction=1, tau=10.0, scale=1000.0)
 
+# A logarithm, because 1e11 bytes as a float32 are known to 8 kB only.
+_MEMORY = Metric("memory_used_bytes", "By", transform="log1p", tau=60.0, fast=30, slow=300)
+
 _ROWS = (
     _work("step_time_seconds", "s", 1),
     _work("collective_time_seconds", "s", 1),
@@ -160,7 +165,8 @@ _ROWS = (
     *_gauges("neuroncore_utilization_ratio", "1", "logit", 0, (5.0, 5, 30)),
     *_gauges("sm_active_ratio tensor_active_ratio", "1", "logit", -1, (1.0, 5, 10)),
     *_gauges("dram_active_ratio hbm_bandwidth_ratio", "1", "logit", -1, (1.0, 5, 10)),
-    *_gauges("memory_used_bytes hbm_used_bytes", "By", "log1p", 0, (60.0, 30, 300)),
+    _MEMORY,
+    replace(_MEMORY, name="hbm_used_bytes"),
     _THROTTLED,
     *_gauges("pcie_tx_bytes_per_second", "By/s", "log1p", -1, (2.0, 5, 10)),
     *_gauges("pcie_rx_bytes_per_second", "By/s", "log1p", -1, (2.0, 5, 10)),

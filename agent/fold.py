@@ -5,7 +5,7 @@ clock is what lets a block of one host be compared with the same block of anothe
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,7 +33,7 @@ class _Open:
     """The block of one rung that is being filled: ``ticks`` (capacity, S, C)."""
 
     columns: Ints
-    expected: int
+    expected: Ints  # values (C,) in a full block
     ticks: Floats
     filled: int = 0
     index: int | None = field(default=None)
@@ -43,25 +43,35 @@ class _Open:
 class Fold:
     """Collect the ticks of S shards and M metrics; give back every block that is complete."""
 
-    def __init__(self, shape: tuple[int, int], interval: float = 1.0) -> None:
-        """Take (S, M) and the seconds between two ticks."""
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        interval: float = 1.0,
+        intervals: Sequence[float] | None = None,
+    ) -> None:
+        """Take (S, M), the seconds between two ticks, and between two values of each metric.
+
+        Metrics read more seldom than the clock ticks have ``intervals`` (M,) of their own.
+        """
         self._shape = shape
         self._interval = interval
+        self._intervals = np.full(shape[1], interval) if intervals is None else np.array(intervals)
         self._open: dict[int, _Open] = {}
 
     def watch(self, columns: Mapping[int, Ints]) -> None:
         """Fold, from the next tick on, the metric ``columns`` of each rung (seconds).
 
-        Where the columns of a rung change, the block that stands open begins anew.
+        Where the columns of a rung change, the block that stands open begins anew. A rung that
+        is shorter than a metric's own interval has a value where one falls, and NaN elsewhere.
         """
         for rung, wanted in columns.items():
             now = self._open.get(rung)
             if now is not None and np.array_equal(now.columns, wanted):
                 continue
-            expected = max(1, round(rung / self._interval))
-            ticks = np.empty((2 * expected + 1, self._shape[0], len(wanted)))
+            capacity = 2 * max(1, round(rung / self._interval)) + 1
+            ticks = np.empty((capacity, self._shape[0], len(wanted)))
             least = -math.inf if now is None else now.least
-            self._open[rung] = _Open(wanted, expected, ticks, least=least)
+            self._open[rung] = _Open(wanted, self._expected(rung, wanted), ticks, least=least)
 
     def push(self, at: float, values: Floats) -> list[Block]:
         """Take the tick at ``at`` Unix seconds, ``values`` (S, M) already transformed.
@@ -87,6 +97,11 @@ class Fold:
                 sealed.append(self._seal(rung, now))
         return sealed
 
+    def _expected(self, rung: int, columns: Ints) -> Ints:
+        """Return how many values (C,) every block of ``rung`` seconds holds at least, 1 or more."""
+        full = np.floor(rung / self._intervals[columns] + ROUNDING)
+        return np.maximum(full, 1.0).astype(np.int64)
+
     def _seal(self, rung: int, now: _Open) -> Block:
         x = np.full(self._shape, np.nan, dtype=np.float32)
         x[:, now.columns] = block_value(now.ticks[: now.filled], now.expected)
@@ -98,8 +113,8 @@ class Fold:
         return Block(rung, index, x)
 
 
-def block_value(ticks: Floats, expected: int) -> Floats:
-    """Return the mean (S, C) over ``ticks`` (T, S, C), NaN where under 60 % of ``expected``.
+def block_value(ticks: Floats, expected: Ints | int) -> Floats:
+    """Return the mean (S, C) over ``ticks`` (T, S, C), NaN where under 60 % of ``expected`` (C,).
 
     From ten ticks on, the smallest and the largest are left out (statistics.md B1.2).
     """

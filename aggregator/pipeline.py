@@ -60,10 +60,21 @@ class _Gathering:
 class Pipeline:
     """The aggregator's mind: peers, plan, evidence, selection and verdicts of one fleet."""
 
-    def __init__(self, fleet: Fleet, *, shortest: int, horizon: float, q: float = 0.1) -> None:
-        """Take the shortest rung (s), the seconds of an epoch and the level q of e-BH."""
+    def __init__(
+        self,
+        fleet: Fleet,
+        *,
+        shortest: int,
+        horizon: float,
+        q: float = 0.1,
+        fixed_rungs: bool = False,
+    ) -> None:
+        """Take the shortest rung (s), the seconds of an epoch and the level q of e-BH.
+
+        ``fixed_rungs``: the catalogue's block lengths stand, whatever τ says.
+        """
         self._fleet = fleet
-        self._planner = Planner(fleet, shortest=shortest, horizon=horizon)
+        self._planner = Planner(fleet, shortest=shortest, horizon=horizon, fixed_rungs=fixed_rungs)
         self._parts = self._planner.parts()
         self._evidence = EvidenceTable(fleet)
         self._selector = Selector(fleet, q)

@@ -31,6 +31,7 @@ GREEN_SE, GREEN_LAG_ONE, GREEN_OUTLYING = 0.03, 0.15, 0.02
 OVER_WHITE = 0.85
 OWN_WINDOW, OWN_ENOUGH = 25, 400  # scores behind a stream's own variance
 OWN_SPREAD, OWN_MOST = 2.7, 3.0
+FEWEST_STREAMS = 3  # of a pool, from which on their spread means something
 
 
 class Tier(IntEnum):
@@ -193,16 +194,24 @@ def long_run_variance(z: Floats, m: int = OWN_WINDOW) -> Floats:
 
 
 def stream_kappa(pooled: float, v: Floats, blocks: Ints) -> Floats:
-    """Return kappa_i (n,): the pooled one, or the stream's own V_i where that is larger.
+    """Return kappa_i (n,) of the streams of one pool: the pooled one, or their own if larger.
 
     ``v`` (n,) from `long_run_variance`, over ``blocks`` (n,) scores; NaN leaves the pooled one.
     Below 400 scores V_i counts with its relative standard error sqrt(4/3·25/n) added: until a
     stream is known it bets as if it had the memory that cannot be excluded, because the pooled
-    kappa is blind to a minority (G2).
+    kappa is blind to a minority (G2). From 400 on V_i is shrunk towards the pool's mean by the
+    share of the spread that is only noise: none of it in a pool whose streams differ, nearly
+    all of it in one whose streams are alike.
     """
     unsure = np.sqrt(4.0 / 3.0 * OWN_WINDOW / np.maximum(blocks, 1))
-    own = np.where(blocks >= OWN_ENOUGH, v, v * (1.0 + unsure))
-    return np.fmax(own, pooled)
+    known = (blocks >= OWN_ENOUGH) & ~np.isnan(v)
+    shrunk = np.where(known, v, np.nan)
+    if np.count_nonzero(known) >= FEWEST_STREAMS:
+        mean, spread = float(v[known].mean()), float(v[known].var())
+        noise = float(np.mean((mean * unsure[known]) ** 2))
+        real = max(0.0, 1.0 - noise / spread) if spread > 0.0 else 0.0
+        shrunk = mean + real * (shrunk - mean)
+    return np.fmax(np.where(known, shrunk, v * (1.0 + unsure)), pooled)
 
 
 def significant(v: Floats, pooled: float, blocks: Ints) -> np.typing.NDArray[np.bool_]:

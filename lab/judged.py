@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import log1p
 
-from ..adapters.catalogue import LADDER, Metric
-from ..adapters.recording import Recording
+import numpy as np
+
+from ..adapters.catalogue import LADDER, Metric, apply_transform
+from ..adapters.recording import Floats, Recording
+from ..aggregator.plan.abstain import Abstention
 
 JUDGED_KINDS = frozenset({"gauge", "counter"})  # counts, events and states have other engines
 ROLES_TO_EQUALS = 2.0  # the margin between roles is twice that among equals, as by default
+LARGEST = 1e30  # of a value: blocks travel as float32, and their differences must fit too
 SLOW_TO_FAST = 5  # the slow rung is the next of the ladder at least so many times the fast one
 
 
@@ -43,13 +47,81 @@ def judged_metrics(
     return columns, tuple(rows)
 
 
+def not_judged(recording: Recording) -> tuple[Abstention, ...]:
+    """Return an abstention for each metric of a kind that has no engine yet."""
+    kinds = {name: recording.catalogue.of(name).kind for name in recording.metrics}
+    return tuple(
+        Abstention(name, "change", f"{name} is of kind {kind}: not judged yet")
+        for name, kind in kinds.items()
+        if kind not in JUDGED_KINDS
+    )
+
+
+def with_rungs_from(metric: Metric, shortest: int) -> Metric:
+    """Return ``metric`` with no block shorter than ``shortest`` seconds, a rung of the ladder.
+
+    Its slow block stays where it is as long as the fast one does, and follows it where not.
+    """
+    level = None if metric.level is None else max(metric.level, shortest)
+    if metric.fast >= shortest:
+        return replace(metric, level=level)
+    return replace(metric, fast=shortest, slow=max(metric.slow, _slow(shortest)), level=level)
+
+
+def shortest_rung(interval: float) -> int:
+    """Return the shortest block that holds a value each ``interval`` seconds.
+
+    Raises ``ValueError`` with one line where there is none.
+    """
+    for rung in LADDER:
+        if rung >= interval:
+            return rung
+    message = (
+        f"its readings are {interval:g} s apart, and the longest block is {LADDER[-1]} s; "
+        "record at least that often"
+    )
+    raise ValueError(message)
+
+
+def refuse_unplayable(
+    recording: Recording, columns: Sequence[int], metrics: Sequence[Metric]
+) -> None:
+    """Raise ``ValueError`` with one line for a value that is too large for a block.
+
+    ``metrics`` are the rows of ``columns``. A running total is looked at as it stands.
+    """
+    for j, metric in zip(columns, metrics, strict=True):
+        values = recording.values[:, :, j]
+        known = np.where(np.isfinite(values), values, 0.0)
+        for cell in (int(known.argmax()), int(known.argmin())):  # transforms are monotone
+            value = known.flat[cell]
+            if _too_large(metric, np.array([value])):
+                tick, shard = np.unravel_index(cell, known.shape)
+                message = (
+                    f"{recording.path}: {metric.name} of {recording.shards[shard]!r} at "
+                    f"t = {recording.times[tick]:g} is {value:g}, beyond what a block can hold; "
+                    "leave that value empty"
+                )
+                raise ValueError(message)
+
+
+def _too_large(metric: Metric, value: Floats) -> bool:
+    if metric.kind == "counter":
+        return bool(np.abs(value) > LARGEST)
+    with np.errstate(over="ignore"):  # infinite is too large
+        return bool(np.abs(apply_transform(metric, value)) > LARGEST)
+
+
 def _with_block(metric: Metric, block: int) -> Metric:
     if block not in LADDER:
         message = f"--block {block}: no such block length; use one of {_words(LADDER)}"
         raise ValueError(message)
-    longer = [rung for rung in LADDER if rung >= SLOW_TO_FAST * block]
-    slow = longer[0] if longer else LADDER[-1]
-    return replace(metric, fast=block, slow=slow, level=block if metric.level else None)
+    return replace(metric, fast=block, slow=_slow(block), level=block if metric.level else None)
+
+
+def _slow(fast: int) -> int:
+    """Return the slow block that goes with a fast one of ``fast`` seconds."""
+    return next((rung for rung in LADDER if rung >= SLOW_TO_FAST * fast), LADDER[-1])
 
 
 def _with_margin(metric: Metric, share: float) -> Metric:

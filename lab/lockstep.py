@@ -22,7 +22,6 @@ from ..proto.messages import Inventory, ShardRow
 Floats = npt.NDArray[np.float64]
 
 HOST = "recording"
-LARGEST = 1e30  # of a value: blocks travel as float32, and their differences must fit too
 
 
 class Lockstep:
@@ -38,18 +37,27 @@ class Lockstep:
         shortest: int,
         horizon: float,
         q: float = 0.1,
+        intervals: Sequence[float] | None = None,
+        fixed_rungs: bool = False,
     ) -> None:
-        """Take who and what is measured each ``interval`` s; ``horizon`` s is an epoch."""
+        """Take who and what is measured each ``interval`` s; ``horizon`` s is an epoch.
+
+        ``intervals`` (M,) are the metrics' own where some are read more seldom than the clock
+        ticks; ``fixed_rungs`` keeps the block lengths of ``metrics`` whatever the plan learns.
+        """
         rows = tuple(_row(topology, shard) for shard in shards)
         inventory = Inventory(HOST, 1, rows, tuple(m.name for m in metrics))
         fleet = build_fleet([inventory], topology, metrics)
         self.fleet = fleet
-        self.pipeline = Pipeline(fleet, shortest=shortest, horizon=horizon, q=q)
+        self.pipeline = Pipeline(
+            fleet, shortest=shortest, horizon=horizon, q=q, fixed_rungs=fixed_rungs
+        )
         self.evidence = Evidence(inventory, {m.name: m.direction for m in metrics})
-        self._fold = Fold((len(shards), len(metrics)), interval)
+        own = [interval] * len(metrics) if intervals is None else list(intervals)
+        self._fold = Fold((len(shards), len(metrics)), interval, own)
         self._metrics = tuple(metrics)
         counters = [j for j, m in enumerate(metrics) if m.kind == "counter"]
-        self._rates = Rates(counters, interval)
+        self._rates = Rates(counters, [own[j] for j in counters])
         self._follow(self.pipeline.step(0.0, ()))
 
     def play(self, ticks: Iterable[tuple[float, Floats]]) -> Iterator[Transition]:
@@ -72,11 +80,9 @@ class Lockstep:
 
     def _judged(self, at: float, readings: Floats) -> Floats:
         """Return the readings as rates, on the scales on which their metrics are judged."""
-        with np.errstate(over="ignore"):  # infinite is among the values that are left out
-            rated = self._rates.push(at, readings)
-            scaled = [apply_transform(m, rated[:, j]) for j, m in enumerate(self._metrics)]
-        judged = np.stack(scaled, axis=1)
-        return np.where(np.abs(judged) <= LARGEST, judged, np.nan)
+        rated = self._rates.push(at, readings)
+        scaled = [apply_transform(m, rated[:, j]) for j, m in enumerate(self._metrics)]
+        return np.stack(scaled, axis=1)
 
     def _follow(self, result: StepResult) -> None:
         if result.plan is not None:

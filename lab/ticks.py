@@ -21,11 +21,15 @@ ALMOST = 0.02  # of an interval: this near to whole seconds (or parts of one) it
 
 @dataclass(frozen=True, slots=True)
 class Ticks:
-    """Ticks each ``interval`` seconds: ``times`` (T,) ascending, ``values`` (T, S, M) raw."""
+    """Ticks each ``interval`` seconds: ``times`` (T,) ascending, ``values`` (T, S, M) raw.
+
+    ``intervals`` (M,) are the seconds between two values of each metric, never below ``interval``.
+    """
 
     interval: float
     times: Floats
     values: Floats
+    intervals: Floats
 
     @property
     def seconds(self) -> float:
@@ -57,14 +61,14 @@ def ticks_of(recording: Recording) -> Ticks:
         raise ValueError(_other_units(recording, f"{ends}, {interval:g} apart"))
     steps = (times - times[0]) / interval
     if np.abs(steps - np.round(steps)).max() <= ROUNDING or not present.any():
-        return Ticks(interval, times, values)
+        return _with_intervals(interval, times, values)
     late = times[:, None, None] - _phase(times, present, interval)  # (T, S, M)
     tick = np.maximum(np.floor(late / interval + 0.5), 0.0)
     kept, at = np.unique(tick[present], return_inverse=True)
     laid = np.full((len(kept), *values.shape[1:]), np.nan)
     _, shard, metric = np.nonzero(present)  # in order of time: the latest is written last
     laid[at, shard, metric] = values[present]
-    return Ticks(interval, kept * interval, laid)
+    return _with_intervals(interval, kept * interval, laid)
 
 
 def _interval(times: Floats, present: npt.NDArray[np.bool_]) -> float:
@@ -81,6 +85,19 @@ def _interval(times: Floats, present: npt.NDArray[np.bool_]) -> float:
         return exact
     meant = float(round(exact)) if exact >= 1.0 else 1.0 / round(1.0 / exact)
     return meant if abs(meant - exact) <= ALMOST * exact else exact
+
+
+def _with_intervals(interval: float, times: Floats, values: Floats) -> Ticks:
+    """Return the ticks with each metric's own interval: the median of its best-recorded stream."""
+    present = np.isfinite(values)
+    counts = present.sum(axis=0)  # (S, M)
+    intervals = np.full(values.shape[2], interval)
+    for j, shard in enumerate(counts.argmax(axis=0)):
+        if counts[shard, j] > 1:
+            between = float(np.median(np.diff(times[present[:, shard, j]])))
+            whole = float(np.floor(between / interval + 0.5)) * interval  # ticks lie on the clock
+            intervals[j] = max(interval, whole)
+    return Ticks(interval, times, values, intervals)
 
 
 def _phase(times: Floats, present: npt.NDArray[np.bool_], interval: float) -> Floats:

@@ -15,7 +15,7 @@ def reason_opened(
 ) -> str:
     """Return why a verdict opened or was promoted."""
     what = " and ".join(lead.metrics[:2]) + (
-        f" and {len(lead.metrics) - 2} more" if len(lead.metrics) > 2 else ""  # noqa: PLR2004
+        f" and {len(lead.metrics) - 2} more" if len(lead.metrics) > 2 else ""  # noqa: PLR2004 - two named
     )
     against = f"its {members - 1} peers" if members > 1 else "its own past"
     claim = "is out of family against" if lead.channel == "level" else "has changed against"

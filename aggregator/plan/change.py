@@ -4,8 +4,7 @@ Apart from the level channel's plan, because its questions are other ones: how m
 noise has, and whether what is left after φ is worth its name (statistics.md E, G2).
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from math import isnan, nan
 
 import numpy as np
@@ -14,79 +13,52 @@ import numpy.typing as npt
 from ...engine.calibration import (
     LADDER,
     OWN_ENOUGH,
-    WINDOWS,
-    Calibration,
-    judge,
-    kappa,
     lag_one,
-    long_run_variance,
     pooled_phi,
     rungs,
-    significant,
-    stream_kappa,
-    stream_validity,
     tau_seconds,
 )
-from ...engine.evalue import Validity
+from ...engine.change import LEARNING_BLOCKS
 from ...proto.messages import ChangePlan
 from ..state.fleet import Fleet
+from .cell import ChangeCell
+from .members import FEWEST
+from .monitor import Monitor
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-QUORUM = 0.8  # share of a pool's streams that must have reported before φ or κ is fixed
-PATIENCE = 50  # blocks after the first report, when the rest is not waited for any longer
-KEPT_WINDOWS = 400  # completed window sums remembered per stream and window length
 JUDGED_EACH = 50  # blocks between two looks at the monitor
 LENGTHENED, SHORTENED = 1.5, 3.0  # ratios from which, above which, another rung is worth moving to
-
-UNKNOWN = Calibration(Validity.NONE, 1.0, ("nothing heard yet",))
-
-
-@dataclass(slots=True)
-class ChangeCell:
-    """What the plan holds of one (pool, metric, rung), and what it has heard to decide it.
-
-    Streams are the rows of the pool. A cell waits for φ, then for κ, then it is betting.
-    """
-
-    pool: int
-    column: int
-    rung: int
-    slow: bool
-    rows: Ints
-    phi: float = nan
-    kappa: float = nan
-    epoch: int = 0
-    calibration: Calibration = UNKNOWN
-    rho: float = nan
-    outlying: float = 0.0
-    first_report: int = -1
-    judged: int = -1
-    recalibrated: bool = False
-    lags: dict[int, Floats] = field(default_factory=dict)
-    baseline: dict[int, Floats] = field(default_factory=dict)
-    windows: dict[int, list[Floats]] = field(default_factory=lambda: {m: [] for m in WINDOWS})
-    own: dict[int, float] = field(default_factory=dict)
-    validity: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
+LEARNED_WITHIN = 0.5  # of the horizon: a fast rung that cannot learn in that time is of no use
 
 
 class ChangeBook:
     """All change cells of a fleet; each ``hear_…`` says whether the plan changed."""
 
-    def __init__(self, fleet: Fleet, shortest: int) -> None:
-        """Open a fast and a slow cell for each pool and metric, from the catalogue's rungs."""
+    def __init__(
+        self, fleet: Fleet, *, shortest: int, horizon: float, fixed_rungs: bool = False
+    ) -> None:
+        """Open a fast and a slow cell for each pool and metric, from the catalogue's rungs.
+
+        ``shortest`` rung and ``horizon`` in seconds; ``fixed_rungs``: τ moves none of them.
+        """
         self._fleet = fleet
         self._shortest = shortest
+        within = LEARNED_WITHIN * horizon / LEARNING_BLOCKS
+        self._longest = max([r for r in LADDER if r <= within and r >= shortest], default=shortest)
+        self._fixed = fixed_rungs
         self.cells: dict[tuple[int, int, int], ChangeCell] = {}  # pool, column, slow
         self._epochs = 0  # ids are never reused
+        enough = fleet.group_sizes()[fleet.group] >= FEWEST
         for pool in range(len(fleet.pools)):
-            for column, metric in enumerate(fleet.metrics):
-                fast, slow = _at_least(metric.fast, metric.slow, shortest)
-                self._open(pool, column, fast, slow=False)
+            rows = np.flatnonzero((fleet.pool == pool) & enough)
+            for column, metric in enumerate(fleet.metrics if len(rows) else ()):
+                fast, slow = self._start(metric.fast, metric.slow)
+                self._open(pool, column, fast, rows, slow=False)
                 if slow:
-                    self._open(pool, column, slow, slow=True)
+                    self._open(pool, column, slow, rows, slow=True)
 
     def plans(self) -> Iterable[ChangePlan]:
         """Yield what the agents must know of every cell."""
@@ -138,25 +110,41 @@ class ChangeBook:
                 out[cell.rows, cell.column] = cell.validity
         return out
 
-    def hear_lags(self, rung: int, block: int, rows: Ints, lags: Floats) -> bool:
-        """Take (n, Σ r r₋₁, Σ r²) of streams that have learned, ``lags`` (S, M, 3)."""
+    def hear_learned(self, rung: int, block: int, rows: Ints, learned: Ints) -> bool:
+        """Take how far streams (S, M) have come; fix φ or κ where enough have reported.
+
+        Called for every block, so that a pool whose silent part never reports is not waited for.
+        """
         changed = False
         for cell in self._of(rung):
-            if not isnan(cell.phi):
+            if not isnan(cell.kappa):
                 continue
-            _note(cell.lags, rows, lags[:, cell.column], self._fleet.pool[rows] == cell.pool)
-            if self._complete(cell, len(cell.lags), block):
+            at = (learned[:, cell.column] > 0) & (self._fleet.pool[rows] == cell.pool)
+            cell.alive.update(rows[at].tolist())
+            if isnan(cell.phi) and cell.complete(len(cell.lags), block):
                 self._fix_phi(cell)
+                changed = True
+            elif not isnan(cell.phi) and cell.complete(len(cell.baseline), block):
+                cell.fix_kappa()
                 changed = True
         return changed
 
-    def hear_baseline(self, rung: int, block: int, rows: Ints, scores: Floats) -> bool:
-        """Take the baseline scores (S, M, 100) of streams that settled."""
+    def hear_lags(self, rung: int, rows: Ints, lags: Floats) -> None:
+        """Take (n, Σ r r₋₁, Σ r²) of streams that have learned, ``lags`` (S, M, 3)."""
+        for cell in self._of(rung):
+            if isnan(cell.phi):
+                _note(cell.lags, rows, lags[:, cell.column], cell.rows)
+
+    def hear_baseline(self, rung: int, rows: Ints, scores: Floats) -> bool:
+        """Take the baseline scores (S, M, 100) of streams that settled; late ones get their κ_i."""
         changed = False
         for cell in self._of(rung):
-            _note(cell.baseline, rows, scores[:, cell.column], self._fleet.pool[rows] == cell.pool)
-            if isnan(cell.kappa) and self._complete(cell, len(cell.baseline), block):
-                self._fix_kappa(cell)
+            late: dict[int, Floats] = {}
+            _note(late, rows, scores[:, cell.column], cell.rows)
+            if isnan(cell.kappa):
+                cell.baseline.update(late)
+            elif late:
+                cell.fix_late(late)
                 changed = True
         return changed
 
@@ -165,12 +153,10 @@ class ChangeBook:
         fell = False
         for cell in self._of(rung):
             mine = self._fleet.pool[rows] == cell.pool
-            for m, sums in windows.items():
-                found = sums[mine, cell.column]
-                _keep(cell.windows[m], found, KEPT_WINDOWS * len(cell.rows))
+            cell.monitor.hear({m: sums[mine, cell.column] for m, sums in windows.items()})
             if block >= cell.judged + JUDGED_EACH and not isnan(cell.kappa):
                 cell.judged = block
-                fell |= self._judge(cell)
+                fell |= cell.demote()
         return fell
 
     def hear_long_run(self, rung: int, variance: Floats, scores: Ints) -> bool:
@@ -181,33 +167,38 @@ class ChangeBook:
             heard = n > 0
             if cell.recalibrated or not heard.any() or np.median(n[heard]) < OWN_ENOUGH:
                 continue
-            sums = _collected(cell)
-            cell.kappa = kappa(sums)
-            self._fix_own(cell, np.where(heard, v, nan), n, sums)
+            cell.kappa = cell.monitor.kappa()
+            cell.fix_own(np.where(heard, v, nan), n)
             self._epochs += 1
             cell.epoch, cell.recalibrated = self._epochs, True
             changed = True
         return changed
 
-    def _open(self, pool: int, column: int, rung: int, *, slow: bool) -> None:
-        rows = np.flatnonzero(self._fleet.pool == pool)
+    def _start(self, fast: int, slow: int) -> tuple[int, int]:
+        """Return the catalogue's rungs, as far as readings come and learning ends in time.
+
+        The slow one is 0 where the longest block is the only one left.
+        """
+        if not self._fixed:
+            fast = min(fast, self._longest)
+        if fast >= self._shortest and slow > fast:
+            return fast, slow
+        if self._shortest >= LADDER[-1]:
+            return LADDER[-1], 0
+        return rungs(2.0 * max(fast, self._shortest), shortest=self._shortest)
+
+    def _open(self, pool: int, column: int, rung: int, rows: Ints, *, slow: bool) -> None:
         left = self.cells.get((pool, column, int(slow)))
         self._epochs += left is not None
-        cell = ChangeCell(pool, column, rung, slow, rows, epoch=self._epochs)
+        monitor = Monitor(len(rows), slow=slow)
+        cell = ChangeCell(pool, column, rung, slow, rows, monitor, self._epochs)
         cell.phi = 0.0 if slow else nan  # the slow rung is plain: its memory is paid by κ
+        cell.moved = left is not None
         cell.validity = np.zeros(len(rows), dtype=np.int8)
         self.cells[pool, column, int(slow)] = cell
 
     def _of(self, rung: int) -> Iterable[ChangeCell]:
         return [cell for cell in self.cells.values() if cell.rung == rung]
-
-    def _complete(self, cell: ChangeCell, heard: int, block: int) -> bool:
-        """Say whether enough of the pool has reported, or the rest has been waited for."""
-        if heard == 0:
-            return False
-        if cell.first_report < 0:
-            cell.first_report = block
-        return heard >= QUORUM * len(cell.rows) or block >= cell.first_report + PATIENCE
 
     def _fix_phi(self, cell: ChangeCell) -> None:
         sums = np.array(list(cell.lags.values()))
@@ -217,106 +208,34 @@ class ChangeBook:
         if isnan(phi):
             return
         cell.phi = phi
-        self._choose_rungs(cell)
+        if not (self._fixed or cell.moved):
+            self._choose_rungs(cell)
 
     def _choose_rungs(self, cell: ChangeCell) -> None:
-        """Leave a rung that the pool's τ asks to leave: that part learns anew at another one."""
+        """Leave a rung that the pool's τ asks to leave: that part learns anew at another one.
+
+        Once in a run at most: the answer at the new rung differs a little, and a cell that went
+        to and fro would never bet.
+        """
         other = self.cells.get((cell.pool, cell.column, 1))
         if other is None:
             return
         fast, slow = rungs(tau_seconds(cell.phi, cell.rung), shortest=self._shortest)
+        fast = max(min(fast, self._longest), self._shortest)
         new_fast = fast if _far(cell.rung, fast) else cell.rung
         new_slow = slow if _far(other.rung, slow) else other.rung
         if new_slow <= new_fast:
             new_fast, new_slow = fast, slow
         if new_fast != cell.rung:
-            self._open(cell.pool, cell.column, new_fast, slow=False)
+            self._open(cell.pool, cell.column, new_fast, cell.rows, slow=False)
         if new_slow != other.rung:
-            self._open(cell.pool, cell.column, new_slow, slow=True)
-
-    def _fix_kappa(self, cell: ChangeCell) -> None:
-        """Fix κ, κ_i and the classes of a new epoch from the baselines of its streams."""
-        scores = np.array(list(cell.baseline.values()))
-        sums = {m: _window_sums(scores, m) for m in WINDOWS}
-        cell.kappa = kappa(sums)
-        cell.rho = float(np.median(_lag_one_of(scores)))
-        at = np.searchsorted(cell.rows, np.array(list(cell.baseline)))
-        v, n = np.full(len(cell.rows), nan), np.zeros(len(cell.rows), dtype=np.int64)
-        v[at], n[at] = long_run_variance(scores), np.isfinite(scores).sum(axis=1)
-        self._fix_own(cell, v, n, sums)
-        cell.baseline = {}
-        for m, found in sums.items():  # the monitor goes on from here, or it would know too little
-            _keep(cell.windows[m], found, KEPT_WINDOWS * len(cell.rows))
-
-    def _fix_own(
-        self, cell: ChangeCell, v: Floats, scores: Ints, sums: Mapping[int, Floats]
-    ) -> None:
-        """Fix κ_i and the class of every stream of the cell, from its own past V_i."""
-        own = stream_kappa(cell.kappa, v, scores)
-        larger = own > cell.kappa
-        cell.own = {int(r): float(k) for r, k in zip(cell.rows[larger], own[larger], strict=True)}
-        cell.outlying = float(significant(v, cell.kappa, scores)[scores > 0].mean())
-        cell.calibration = self._judgement(cell, sums)
-        cell.validity = stream_validity(cell.calibration.validity, v, cell.kappa, scores)
-
-    def _judge(self, cell: ChangeCell) -> bool:
-        """Look at the monitor; say if a class fell. Inside an epoch it only ever falls."""
-        sums = _collected(cell)
-        if not sums:
-            return False
-        before = cell.validity
-        cell.calibration = self._judgement(cell, sums)
-        cell.validity = np.minimum(before, np.int8(cell.calibration.validity))
-        return bool((cell.validity < before).any())
-
-    def _judgement(self, cell: ChangeCell, sums: Mapping[int, Floats]) -> Calibration:
-        return judge(sums, rho=cell.rho, slow=cell.slow, outlying=cell.outlying)
+            self._open(cell.pool, cell.column, new_slow, cell.rows, slow=True)
 
 
-def _collected(cell: ChangeCell) -> dict[int, Floats]:
-    return {m: np.concatenate(w) for m, w in cell.windows.items() if w}
-
-
-def _keep(held: list[Floats], sums: Floats, most: int) -> None:
-    """Add the ``sums`` that exist to ``held``, and forget the oldest beyond ``most`` of them."""
-    known = sums[np.isfinite(sums)]
-    if len(known):
-        held.append(known)
-    while sum(map(len, held)) - len(held[0] if held else ()) >= most:
-        del held[0]
-
-
-def _note(held: dict[int, Floats], rows: Ints, values: Floats, wanted: Bools) -> None:
-    """Keep ``values`` (S, k) of those ``rows`` that are ``wanted`` (S,) and have any."""
-    for i in np.flatnonzero(np.isfinite(values).any(axis=1) & wanted):
+def _note(held: dict[int, Floats], rows: Ints, values: Floats, wanted: Ints) -> None:
+    """Keep ``values`` (S, k) of those ``rows`` that are ``wanted`` and have any."""
+    for i in np.flatnonzero(np.isfinite(values).any(axis=1) & np.isin(rows, wanted)):
         held[int(rows[i])] = values[i]
-
-
-def _window_sums(scores: Floats, m: int) -> Floats:
-    """Return m^−½ Σ z of consecutive windows of m (r, ⌊T/m⌋), NaN where a score is missing."""
-    count = scores.shape[1] // m
-    sums: Floats = scores[:, : count * m].reshape(len(scores), count, m).sum(axis=2)
-    scaled: Floats = sums / np.sqrt(m)
-    return scaled
-
-
-def _lag_one_of(scores: Floats) -> Floats:
-    product = scores[:, 1:] * scores[:, :-1]
-    pairs = np.isfinite(product).sum(axis=1)
-    square = np.nansum(scores**2, axis=1)
-    return lag_one(pairs.astype(np.float64), np.nansum(product, axis=1), square)
-
-
-def _at_least(fast: int, slow: int, shortest: int) -> tuple[int, int]:
-    """Return the catalogue's rungs, lengthened where readings come too seldom for them.
-
-    The slow one is 0 where the longest block is the only one left.
-    """
-    if fast >= shortest and slow > fast:
-        return fast, slow
-    if shortest >= LADDER[-1]:
-        return LADDER[-1], 0
-    return rungs(2.0 * max(fast, shortest), shortest=shortest)
 
 
 def _far(now: int, wanted: int) -> bool:

@@ -44,12 +44,17 @@ class Parts:
 class Planner:
     """The plan of one fleet, from catalogue defaults to what the fleet shows."""
 
-    def __init__(self, fleet: Fleet, *, shortest: int, horizon: float) -> None:
-        """Take the shortest rung that readings allow and the seconds of an epoch."""
+    def __init__(
+        self, fleet: Fleet, *, shortest: int, horizon: float, fixed_rungs: bool = False
+    ) -> None:
+        """Take the shortest rung that readings allow and the seconds of an epoch.
+
+        ``fixed_rungs``: the catalogue's block lengths stand, whatever τ says.
+        """
         self._fleet = fleet
         self._horizon = horizon
         self._id = 0
-        self.change = ChangeBook(fleet, shortest)
+        self.change = ChangeBook(fleet, shortest=shortest, horizon=horizon, fixed_rungs=fixed_rungs)
         self.level = LevelBook(fleet, shortest)
         self.members = Members(fleet)
         self._weights = _weights(self._rungs())
@@ -116,9 +121,12 @@ class Planner:
         baseline = [(rows, o.baseline) for rows, o in heard if o.baseline is not None]
         changed = False
         if lags:
-            changed |= self.change.hear_lags(rung, block, *_joined(lags))
+            self.change.hear_lags(rung, *_joined(lags))
         if baseline:
-            changed |= self.change.hear_baseline(rung, block, *_joined(baseline))
+            changed |= self.change.hear_baseline(rung, *_joined(baseline))
+        learned = np.concatenate([o.learned for _, o in heard])
+        rows = np.concatenate([r for r, _ in heard])
+        changed |= self.change.hear_learned(rung, block, rows, learned)
         if any(o.windows for _, o in heard):
             changed |= self.change.hear_windows(rung, block, *_windows(heard))
         long_run = [self._keep_long_run(rung, rows, o) for rows, o in heard]

@@ -171,10 +171,19 @@ def test_overlapping_windows_are_summed_as_by_hand(m: int, length: int, seed: in
     assert np.isnan(value) if not sums else value == pytest.approx(np.mean(np.square(sums)) / m)
 
 
-def test_a_short_baseline_counts_only_when_it_is_out() -> None:
-    blocks = np.array([99, 100, 399, 400, 400, 500])
-    v = np.array([9.0, 9.0, 1.5, 1.5, 0.5, np.nan])
-    assert stream_kappa(1.2, v, blocks).tolist() == [1.2, 9.0, 1.2, 1.5, 1.2, 1.2]
+def test_a_stream_that_is_not_known_yet_bets_as_if_it_had_the_memory_it_may_have() -> None:
+    blocks = np.array([100, 399, 100, 300])
+    v = np.array([1.0, 2.0, 0.1, np.nan])
+    assert stream_kappa(1.2, v, blocks) == pytest.approx([1.577, 2.578, 1.2, 1.2], abs=1e-3)
+
+
+def test_alike_streams_share_the_kappa_of_their_pool_and_unlike_ones_keep_their_own() -> None:
+    blocks = np.full(64, 400)
+    alike = 1.0 + 0.29 * np.random.default_rng(14).standard_normal(64)
+    assert stream_kappa(1.0, alike, blocks).max() < 1.2
+    unlike = np.where(np.arange(64) % 8 == 0, 6.0, alike)
+    assert stream_kappa(1.0, unlike, blocks)[::8].min() > 5.0
+    assert stream_kappa(1.0, np.array([5.0, np.nan]), np.full(2, 400)).tolist() == [5.0, 1.0]
 
 
 def test_a_stream_is_never_better_than_its_fleet() -> None:

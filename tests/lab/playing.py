@@ -4,6 +4,9 @@ Apart, because the real recording, its variants and the synthetic ones are playe
 """
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,6 +74,19 @@ def play(folder: Path, *options: str) -> Told:
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
     return Told([json.loads(line) for line in result.stdout.splitlines()])
+
+
+def told_by_a_process(folder: Path, hash_seed: str) -> bytes:
+    """Replay in a process of its own and return what it wrote."""
+    command = [sys.executable, "-m", "tessera.lab", "replay", str(folder), "--json"]
+    done = subprocess.run(  # noqa: S603 - our own program
+        command,
+        check=True,
+        capture_output=True,
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+    )
+    assert done.stderr == b""
+    return done.stdout
 
 
 def refusal(folder: Path, *options: str) -> str:

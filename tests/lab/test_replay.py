@@ -1,30 +1,22 @@
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tessera.adapters.recording_read import read_recording
 from tessera.adapters.synthetic.fleet import SyntheticFleet, null_fleet
 
 from .playing import (
-    REAL,
     SLOWED,
-    healed,
-    needs_real,
     noise,
     pipeline_job,
     play,
-    rewrite,
     rows,
     run,
     slower,
     small,
     synthetic,
-    without,
+    told_by_a_process,
 )
 
 Kinds = type | tuple[type, ...]
@@ -60,79 +52,7 @@ WORDS = {
 }
 
 
-# The real recording
-
-
-@needs_real
-def test_the_worker_that_was_slowed_on_purpose_is_named_and_nobody_else() -> None:
-    told = play(REAL)
-    assert told.open == [SLOWED]
-    assert {v["node"] for v in told.verdicts} == {SLOWED}
-    assert (told.summary["shards"], told.summary["ticks"]) == (16, 1408)
-
-
-@needs_real
-@pytest.mark.slow
-def test_without_the_slowed_worker_nothing_opens(tmp_path: Path) -> None:
-    rest = without(read_recording(REAL), SLOWED)
-    told = play(rewrite(tmp_path / "r", rest, rest.values))
-    assert told.verdicts == []
-    assert told.summary["shards"] == 15
-
-
-@needs_real
-@pytest.mark.slow
-def test_brought_to_its_peers_level_and_then_eight_percent_above_it_is_named_soon(
-    tmp_path: Path,
-) -> None:
-    recording = read_recording(REAL)
-    values = healed(recording)
-    values[700:, recording.shards.index(SLOWED)] *= 1.08
-    told = play(rewrite(tmp_path / "r", recording, values))
-    assert 700 <= told.opened_at(SLOWED) <= 760
-    assert told.open == [SLOWED]
-
-
-@needs_real
-@pytest.mark.slow
-def test_three_percent_above_its_peers_is_too_little_to_care(tmp_path: Path) -> None:
-    recording = read_recording(REAL)
-    values = healed(recording)
-    values[700:, recording.shards.index(SLOWED)] *= 1.03
-    assert play(rewrite(tmp_path / "r", recording, values)).verdicts == []
-
-
-@needs_real
-@pytest.mark.slow
-def test_a_slow_stage_of_the_real_job_is_named_as_a_stage(tmp_path: Path) -> None:
-    recording = read_recording(REAL)
-    values = healed(recording)
-    stage = [i for i, name in enumerate(recording.shards) if name.endswith("-pp2")]
-    values[:, stage] *= 1.3
-    told = play(rewrite(tmp_path / "r", recording, values))
-    assert told.open == ["pp2"]
-    assert {v["level"] for v in told.verdicts if v["transition"] == "opened"} == {"stage"}
-
-
-@needs_real
-@pytest.mark.slow
-def test_the_real_recording_is_told_in_the_same_bytes_by_every_process() -> None:
-    assert told_by_a_process(REAL, "1") == told_by_a_process(REAL, "2")
-
-
-# The same with a synthetic job, for machines without the real one
-
-
-def told_by_a_process(folder: Path, hash_seed: str) -> bytes:
-    command = [sys.executable, "-m", "tessera.lab", "replay", str(folder), "--json"]
-    done = subprocess.run(  # noqa: S603 - our own program
-        command,
-        check=True,
-        capture_output=True,
-        env={**os.environ, "PYTHONHASHSEED": hash_seed},
-    )
-    assert done.stderr == b""
-    return done.stdout
+# A job of the real one's shape (test_replay_real.py plays that itself)
 
 
 def test_a_recording_is_told_in_the_same_bytes_by_every_process(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import log
 
@@ -30,17 +31,24 @@ class Judge:
         self.selector = Selector(self.fleet, Q)
 
     def select(
-        self, controlled: dict[str, float], ranked: dict[str, float], anew: tuple[str, ...] = ()
+        self,
+        controlled: Mapping[str, float],
+        ranked: Mapping[str, float],
+        anew: tuple[str, ...] = (),
     ) -> Selection:
         rows = np.isin(self.fleet.rows, anew)
         return self.selector.select(self.values(controlled), self.values(ranked), rows)
 
-    def values(self, log_e: dict[str, float]) -> EValues:
+    def values(self, log_e: Mapping[str, float]) -> EValues:
         found = np.array([log_e.get(name, 0.0) for name in self.fleet.rows])
         return EValues(found, np.full(len(found), self.validity, dtype=np.int8))
 
     def names(self, rows: npt.NDArray[np.int64]) -> tuple[str, ...]:
         return tuple(self.fleet.rows[r] for r in rows)
+
+
+def huge(*names: str) -> dict[str, float]:
+    return dict.fromkeys(names, HUGE)
 
 
 def shards(count: int = 20) -> Judge:
@@ -85,7 +93,7 @@ def test_the_running_maximum_starts_anew_where_a_class_or_an_epoch_was_lost() ->
 
 def test_children_are_explained_by_the_node_above_them() -> None:
     judge = Judge(fleet_of(tree(1, 3, 4)))
-    ill = dict.fromkeys(("host-0-1", "gpu-0-1-0", "gpu-0-1-1"), HUGE)
+    ill = huge("host-0-1", "gpu-0-1-0", "gpu-0-1-1")
     found = judge.select(ill, ill)
     assert judge.names(found.reported) == ("host-0-1",)
     by = found.explained_by[judge.fleet.rows.index("gpu-0-1-0")]
@@ -95,14 +103,14 @@ def test_children_are_explained_by_the_node_above_them() -> None:
 
 def test_a_host_is_not_blamed_for_one_of_its_shards() -> None:
     judge = Judge(fleet_of(tree(1, 3, 4)))
-    ill = dict.fromkeys(("host-0-1", "gpu-0-1-0"), HUGE)
+    ill = huge("host-0-1", "gpu-0-1-0")
     assert judge.names(judge.select(ill, ill).reported) == ("gpu-0-1-0",)
 
 
 def test_a_list_that_attribution_shortened_is_checked_again() -> None:
     judge = Judge(fleet_of(tree(1, 3, 8)))
     n = len(judge.fleet.rows)
-    beneath = {f"gpu-0-1-{g}": HUGE for g in range(8)}
+    beneath = huge(*(f"gpu-0-1-{g}" for g in range(8)))
     # Enough for a place in a list of ten, not for one of two.
     weak = (log(n / (Q * 10)) - log(0.08)) / 0.92 + 0.1
     found = judge.select({"host-0-1": HUGE, "gpu-0-0-0": weak, **beneath}, {})
@@ -112,14 +120,14 @@ def test_a_list_that_attribution_shortened_is_checked_again() -> None:
 
 def test_two_shards_of_a_fifth_or_less_are_faults() -> None:
     judge = shards(10)
-    found = judge.select(dict.fromkeys(("gpu-1", "gpu-2"), HUGE), {})
+    found = judge.select(huge("gpu-1", "gpu-2"), {})
     assert not found.heterogeneous.any()
     assert len(found.controlled) == 2
 
 
 def test_more_than_a_fifth_of_a_group_is_no_claim() -> None:
     judge = shards(9)
-    found = judge.select(dict.fromkeys(("gpu-1", "gpu-2"), HUGE), {})
+    found = judge.select(huge("gpu-1", "gpu-2"), {})
     assert judge.names(np.flatnonzero(found.heterogeneous)) == ("gpu-1", "gpu-2")
     assert judge.names(found.reported) == ("gpu-1", "gpu-2")
     assert len(found.controlled) == 0
@@ -134,7 +142,7 @@ def test_one_shard_of_a_small_group_is_a_fault() -> None:
 
 def test_shards_that_a_node_explains_do_not_make_their_group_heterogeneous() -> None:
     judge = Judge(fleet_of(tree(1, 3, 4)))
-    ill = dict.fromkeys(("host-0-1", *(f"gpu-0-1-{g}" for g in range(4))), HUGE)
+    ill = huge("host-0-1", *(f"gpu-0-1-{g}" for g in range(4)))
     assert not judge.select(ill, ill).heterogeneous.any()
 
 
@@ -142,7 +150,7 @@ def test_physical_nodes_speak_before_logical_ones() -> None:
     hosts = {f"host-{h}": " ".join(f"gpu-{h}-{g}" for g in range(4)) for h in range(3)}
     stages = {f"stage-{h}": f"{shards} gpu-9-{h}" for h, shards in enumerate(hosts.values())}
     judge = Judge(fleet_of(graph(hosts | stages)))
-    ill = dict.fromkeys(("host-1", "stage-1", *hosts["host-1"].split()), HUGE)
+    ill = huge("host-1", "stage-1", *hosts["host-1"].split())
     found = judge.select(ill, ill)
     assert judge.names(found.reported) == ("host-1",)
 

@@ -1,0 +1,100 @@
+"""One pool, metric and rung of the change channel: what the plan knows of it, and waits for.
+
+Apart from the book of all of them, because everything here concerns one null and its streams.
+"""
+
+from dataclasses import dataclass, field
+from math import nan
+
+import numpy as np
+import numpy.typing as npt
+
+from ...engine.calibration import (
+    Calibration,
+    long_run_variance,
+    significant,
+    stream_kappa,
+    stream_validity,
+)
+from ...engine.evalue import Validity
+from .monitor import Monitor
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+QUORUM = 0.8  # share of a pool's live streams that must have reported before φ or κ is fixed
+PATIENCE = 50  # blocks after the first report, when the rest is not waited for any longer
+
+UNKNOWN = Calibration(Validity.NONE, 1.0, ("nothing heard yet",))
+
+
+@dataclass(slots=True)
+class ChangeCell:
+    """What the plan holds of one (pool, metric, rung), and what it has heard to decide it.
+
+    Streams are the rows of the pool. A cell waits for φ, then for κ, then it is betting.
+    """
+
+    pool: int
+    column: int
+    rung: int
+    slow: bool
+    rows: Ints
+    monitor: Monitor
+    epoch: int
+    phi: float = nan
+    kappa: float = nan
+    calibration: Calibration = UNKNOWN
+    first_report: int = -1
+    judged: int = -1
+    recalibrated: bool = False
+    moved: bool = False
+    alive: set[int] = field(default_factory=set)
+    lags: dict[int, Floats] = field(default_factory=dict)
+    baseline: dict[int, Floats] = field(default_factory=dict)
+    own: dict[int, float] = field(default_factory=dict)
+    validity: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
+
+    def complete(self, heard: int, block: int) -> bool:
+        """Say whether enough of the pool has reported, or the rest has been waited for."""
+        if heard == 0:
+            return False
+        if self.first_report < 0:
+            self.first_report = block
+        return heard >= QUORUM * len(self.alive) or block >= self.first_report + PATIENCE
+
+    def fix_kappa(self) -> None:
+        """Fix κ, κ_i and the classes of a new epoch from the baselines of the streams."""
+        scores = np.array(list(self.baseline.values()))
+        self.monitor.begin(scores)
+        self.kappa = self.monitor.kappa()
+        at = np.searchsorted(self.rows, np.array(list(self.baseline)))
+        v, n = np.full(len(self.rows), nan), np.zeros(len(self.rows), dtype=np.int64)
+        v[at], n[at] = long_run_variance(scores), np.isfinite(scores).sum(axis=1)
+        self.fix_own(v, n)
+        self.baseline, self.alive = {}, set()
+
+    def fix_late(self, late: dict[int, Floats]) -> None:
+        """Fix κ_i and the class of streams that settled after their pool."""
+        scores = np.array(list(late.values()))
+        v, n = long_run_variance(scores), np.isfinite(scores).sum(axis=1)
+        own = stream_kappa(self.kappa, v, n)
+        self.own.update(zip(late, own.tolist(), strict=True))
+        at = np.searchsorted(self.rows, np.array(list(late)))
+        self.validity[at] = stream_validity(self.calibration.validity, v, self.kappa, n)
+
+    def fix_own(self, v: Floats, scores: Ints) -> None:
+        """Fix κ_i and the class of every stream from its own past, V_i over ``scores`` (rows,)."""
+        own = stream_kappa(self.kappa, v, scores)
+        larger = own > self.kappa
+        self.own = {int(r): float(k) for r, k in zip(self.rows[larger], own[larger], strict=True)}
+        self.monitor.outlying = float(significant(v, self.kappa, scores)[scores > 0].mean())
+        self.calibration = self.monitor.judgement()
+        self.validity = stream_validity(self.calibration.validity, v, self.kappa, scores)
+
+    def demote(self) -> bool:
+        """Look at the monitor; say if a class fell. Inside an epoch it only ever falls."""
+        before = self.validity
+        self.calibration = self.monitor.judgement()
+        self.validity = np.minimum(before, np.int8(self.calibration.validity))
+        return bool((self.validity < before).any())
