@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ...engine.change import LEARNING_BLOCKS
 from ...engine.evalue import Validity
 from ..state.fleet import Fleet
+from .members import FEWEST
 from .planner import Planner
 
 Ints = npt.NDArray[np.int64]
@@ -50,10 +51,11 @@ def _too_few(fleet: Fleet, planner: Planner) -> Iterator[Abstention]:
 
 
 def _not_enough_for_a_claim(fleet: Fleet, planner: Planner) -> Iterator[Abstention]:
-    best = planner.members.classes()[0]
+    best, reliable = planner.members.classes()[0], planner.members.reliable()[0]
     sizes = fleet.group_sizes()
-    for g in np.flatnonzero((best == Validity.NONE) & (sizes >= 3)):  # noqa: PLR2004 - as above
-        reason = f"{sizes[g]} peers are too few for a claim (16 ranked, 32 controlled)"
+    for g in np.flatnonzero((best == Validity.NONE) & (sizes >= FEWEST)):
+        some = f"{reliable[g]} of {sizes[g]}" if reliable[g] < sizes[g] else f"{sizes[g]}"
+        reason = f"{some} peers are too few for a claim (16 ranked, 32 controlled)"
         yield Abstention(_scope(fleet, int(g)), "change", reason)
 
 
@@ -78,17 +80,20 @@ def _uncalibrated(fleet: Fleet, planner: Planner) -> Iterator[Abstention]:
 
 
 def _learning(fleet: Fleet, planner: Planner, learned: Ints) -> Iterator[Abstention]:
-    """Yield what never ended its learning, by group and rung, with how far it came."""
-    sizes = fleet.group_sizes()
+    """Yield what never ended its learning, by group and rung, and what never had a value."""
     for which, word in enumerate(("fast", "slow")):
         exists = planner.change.rungs(slow=bool(which)) > 0
-        far = np.where(exists, np.maximum(learned[which], 0), LEARNING_BLOCKS).min(axis=1)
-        for g in np.unique(fleet.group[far < LEARNING_BLOCKS]):
-            if sizes[g] < 3:  # noqa: PLR2004 - said already
-                continue
-            least = int(far[fleet.group == g].min())
-            reason = f"{word} rung: learning ({least} of {LEARNING_BLOCKS} blocks)"
-            yield Abstention(_scope(fleet, int(g)), "change", reason)
+        far = np.where(exists, np.maximum(learned[which], 0), LEARNING_BLOCKS)
+        for g in np.unique(fleet.group[far.min(axis=1) < LEARNING_BLOCKS]):
+            mine = far[fleet.group == g]
+            silent = int((mine.max(axis=1) == 0).sum())
+            if 0 < silent < len(mine):
+                reason = f"{word} rung: {silent} of {len(mine)} never had a value beside peers"
+                yield Abstention(_scope(fleet, int(g)), "change", reason)
+            least = int(mine[mine.max(axis=1) > 0].min()) if silent < len(mine) else 0
+            if least < LEARNING_BLOCKS:
+                reason = f"{word} rung: learning ({least} of {LEARNING_BLOCKS} blocks)"
+                yield Abstention(_scope(fleet, int(g)), "change", reason)
 
 
 def _scope(fleet: Fleet, g: int) -> str:

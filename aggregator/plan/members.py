@@ -57,6 +57,10 @@ class Members:
             self._reliable[channel, groups] = reliable
         return bool((self.classes() != before).any())
 
+    def reliable(self) -> Ints:
+        """Return the members (2, G) that a group can count on."""
+        return self._reliable.copy()
+
     def classes(self) -> Classes:
         """Return the best class (2, G) that the number of members allows."""
         out = np.zeros(self._reliable.shape, dtype=np.int8)

@@ -75,7 +75,7 @@ def test_the_plan_tells_every_row_its_group_pool_and_needs() -> None:
     assert plan.groups["gpu-0"] == group
     assert plan.pools["gpu-0"] == "sku=h100"
     assert plan.needed[group] == (32, 8)
-    assert plan.horizon == 1000.0
+    assert plan.horizon == 7e5
 
 
 def test_fewer_members_lower_the_class_and_change_the_plan() -> None:
