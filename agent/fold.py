@@ -104,7 +104,8 @@ class Fold:
 
     def _seal(self, rung: int, now: _Open) -> Block:
         x = np.full(self._shape, np.nan, dtype=np.float32)
-        x[:, now.columns] = block_value(now.ticks[: now.filled], now.expected)
+        with np.errstate(over="ignore"):  # beyond float32 is infinite, which evidence refuses
+            x[:, now.columns] = block_value(now.ticks[: now.filled], now.expected)
         index = now.index
         if index is None:
             message = f"a block of rung {rung} was sealed before it had a tick"

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from ..engine.streams import Outcome
 from ..proto.messages import Down, Plan, Up1
-from .combine.contrasts import Contrasts
+from .combine.contrasts import Contrasts, NodeValues
+from .combine.loadings import Loadings
 from .combine.peers import Summaries, Summariser
 from .combine.rollup import Rollup
 from .decide.family import Selector
@@ -80,6 +81,8 @@ class Pipeline:
         self._selector = Selector(fleet, q)
         self._verdicts = Verdicts(fleet)
         self._rollup = Rollup(fleet.shards_beneath, fleet.shard_count)
+        like = [f"{s.sku},{s.job},{s.role}" for s in fleet.shards]
+        self._loadings = Loadings(like, len(fleet.metrics))
         self._contrasts = Contrasts(fleet, horizon)
         self._contrasts.adopt(self._planner)
         members = [np.flatnonzero(fleet.group == g) for g in range(len(fleet.groups))]
@@ -156,17 +159,24 @@ class Pipeline:
         for older in [at for at in self._gathering if at[0] == rung and at[1] < block]:
             del self._gathering[older]
         columns = np.flatnonzero(np.isfinite(held.x).any(axis=0))
-        x = np.vstack([held.x, self._rollup.medians(held.x, columns)])
-        offset = np.vstack([held.offset, self._contrasts.offset(rung)])
+        raw, _ = self._rollup.medians(held.x, columns)
+        demeaned = held.x - held.offset
+        apart = self._loadings.residuals(rung, held.x, held.offset, columns)
+        change = self._contrasts.steady(rung, *self._rollup.medians(apart, columns))
         eligible = np.concatenate([held.eligible, np.ones(len(self._fleet.nodes), dtype=np.bool_)])
-        found = self._summariser.summarise(x, offset, eligible, columns)
+        found = self._summariser.summarise(
+            np.vstack([held.x, raw]),
+            np.vstack([demeaned, self._contrasts.demeaned(rung, change)]),
+            eligible,
+            columns,
+        )
         self._plan_changed |= self._planner.hear_counts(found)
         for host in held.hosts:
             downs.setdefault(host, []).extend(self._downs(host, rung, block, found, held))
         if self._fleet.nodes:
             rows = self._fleet.hosts[NODES_HOST]
             needed = self._planner.members.needed()
-            outcome = self._contrasts.step(rung, block, x[rows], found, needed)
+            outcome = self._contrasts.step(rung, block, NodeValues(raw, change), found, needed)
             self._hear(rung, [(rows, outcome)])
 
     def _downs(

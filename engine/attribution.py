@@ -2,7 +2,7 @@
 
 Apart from selection: this decides only how a list is told, and can remove from it, never add.
 A property that holds: every selected leaf is reported or explained by something reported above
-it.  What must fail: a cycle, and a host blamed for one of its eight shards.
+it.  What must fail: a cycle, and a host blamed for one of its eight shards or one of its two.
 """
 
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from .arrays import Bools, Floats, Ints
 from .merging import log_mean
 
 MAJORITY = 0.5  # of a node's children, from which on the node explains them
+PAIR = 2  # children of whom half is one: whichever it is, it speaks for itself
 
 _MESSAGE = "indptr must rise from 0 to len(indices), and indices be nodes"
 
@@ -71,6 +72,8 @@ def explain_away(selected: Bools, has_contrast: Bools, family: Family) -> tuple[
 
     Reported is the highest node that is ``selected`` (N,) by a contrast of its own and of whose
     children at least half are selected, or none; all that is selected beneath it is explained.
+    Of two children both must be: the median of two moves with either, so that a rack of two hosts
+    is selected whenever one of them is ill, and half would blame it for that one each time.
     Children count if they have a hypothesis (``has_contrast`` (N,)); through one that has none,
     its own children count instead. Of nodes that explain the very same selected ends, one is
     reported, physical before logical, then higher, and it explains the others. A selected node
@@ -143,10 +146,10 @@ def _claims(chosen: Bools, has_contrast: Bools, family: Family) -> dict[int, _Cl
 
 
 def _children_agree(node: int, chosen: Bools, has_contrast: Bools, family: Family) -> bool:
-    """Return whether at least half or none of the children with a hypothesis are chosen."""
+    """Return whether none, most, or half of three or more children with a hypothesis are chosen."""
     counted = [v for v in family.beneath(node, through=~has_contrast) if has_contrast[v]]
-    share = int(chosen[counted].sum())
-    return share == 0 or share >= MAJORITY * len(counted)
+    share, half = int(chosen[counted].sum()), MAJORITY * len(counted)
+    return share == 0 or share > half or (share == half and len(counted) > PAIR)
 
 
 def _speakers(claims: dict[int, _Claim], family: Family) -> dict[int, int]:

@@ -22,6 +22,8 @@ from .special import normal_quantile
 OFFSET_BLOCKS = 50  # blocks whose median distance to the group is the stream's offset
 WARM_BLOCKS = 50  # regression steps before a residual may become a knot
 LEARNING_BLOCKS = OFFSET_BLOCKS + WARM_BLOCKS + BASELINE  # 200: DESIGN.md section 4.9
+NEIGHBOURED = BASELINE // 2  # baseline blocks that must follow the one before, or phi says nothing
+ROUNDING = 2.0**-21  # of a value: four units in the last place of the float32 that travel
 MAD_TO_SD = 1.4826  # of a Gaussian
 
 
@@ -43,6 +45,10 @@ class ChangeChannel:
     A stream learns for 200 observed blocks and keeps them. When the fleet's pooled φ is known
     the kept blocks run through the regression in one pass, so that a φ that differs from the
     catalogue's costs no second burn-in. It bets once its κ is known too.
+
+    Learning begins with the first movement against the peers: still blocks before it count at most
+    to the offset, and a stream that falls still while it learns begins again. One that is seldom
+    there two blocks in a row goes on learning while φ is not 0.
     """
 
     def __init__(self, keys: Words, direction: Ints, horizon: int) -> None:
@@ -54,6 +60,7 @@ class ChangeChannel:
         self.kappa = np.full(n, np.nan)
         self.observed = np.zeros(n, dtype=np.int64)
         self.settled = np.zeros(n, dtype=np.bool_)
+        self._moving = np.zeros(n, dtype=np.bool_)
         self._origin = np.full(n, np.nan)
         self._scale = np.full(n, np.nan)
         self._kept: Floats | None = np.full((n, LEARNING_BLOCKS, 2), np.nan)
@@ -194,10 +201,40 @@ class ChangeChannel:
         self._kept[rows, at, 1] = reference[rows]
         self._gap[rows, at] = self._last_block[rows] != block - 1
         self.observed[rows] += 1
-        full = rows[self.observed[rows] == OFFSET_BLOCKS]
-        if len(full):
-            distance = self._kept[full, :OFFSET_BLOCKS, 0] - self._kept[full, :OFFSET_BLOCKS, 1]
-            self.offset[full] = np.median(distance, axis=1).astype(np.float32)
+        self._forget_stillness(rows[~self._moving[rows] & (at > 0) & (at < OFFSET_BLOCKS)])
+        self._fix_offsets(rows[self.observed[rows] == OFFSET_BLOCKS])
+        self._look_back(rows[self.observed[rows] == LEARNING_BLOCKS])
+
+    def _forget_stillness(self, rows: Ints) -> None:
+        """Let learning begin with the last still block of the ``rows`` that have just moved."""
+        assert self._kept is not None  # noqa: S101 - _learn() has looked; for the type checker
+        last = self.observed[rows] - 1
+        before, now = self._kept[rows, last - 1], self._kept[rows, last]
+        moved = _moved(np.stack([before, now], axis=1), np.zeros(len(rows)))
+        rows = rows[moved]
+        self._kept[rows, 0], self._kept[rows, 1] = before[moved], now[moved]
+        self.observed[rows] = 2
+        self._moving[rows] = True
+
+    def _fix_offsets(self, rows: Ints) -> None:
+        """Fix the offsets of ``rows``; those that never moved go on waiting for their first one."""
+        assert self._kept is not None  # noqa: S101 - _learn() has looked; for the type checker
+        distance = self._kept[rows, :OFFSET_BLOCKS, 0] - self._kept[rows, :OFFSET_BLOCKS, 1]
+        self.offset[rows] = np.median(distance, axis=1).astype(np.float32)
+        still = rows[~self._moving[rows]]
+        self._kept[still, 0] = self._kept[still, OFFSET_BLOCKS - 1]
+        self.observed[still] = 1
+
+    def _look_back(self, rows: Ints) -> None:
+        """Send ``rows`` back to learning that did not move, or have too few neighbours for φ."""
+        assert self._kept is not None  # noqa: S101 - _learn() has looked; for the type checker
+        assert self._gap is not None  # noqa: S101 - as above
+        still = ~_moved(self._kept[rows, OFFSET_BLOCKS:], self.offset[rows].astype(np.float64))
+        neighbours = np.count_nonzero(~self._gap[rows, -BASELINE:], axis=1)
+        alone = (neighbours < NEIGHBOURED) & (self.phi[rows] != 0.0)
+        self.observed[rows[alone]] = OFFSET_BLOCKS
+        self.observed[rows[still]] = 0
+        self._moving[rows[still]] = False
 
     def _set_scale(self, rows: Ints) -> Ints:
         """Fix origin and robust residual scale; return the rows that have one."""
@@ -227,6 +264,17 @@ class ChangeChannel:
         self.mixture.step(bets, block)
         self._memory.update(z)
         return self._windows.update(z)
+
+
+def _moved(kept: Floats, offset: Floats) -> Bools:
+    """Return whether the distances of ``kept`` (r, b, 2) differ by more than float32 rounds off.
+
+    ``offset`` (r,) has been taken from the values already.
+    """
+    distance = kept[..., 0] - kept[..., 1]
+    size = np.abs(kept).max(axis=(1, 2), initial=0.0) + np.abs(offset)
+    moved: Bools = np.ptp(distance, axis=1) > ROUNDING * size
+    return moved
 
 
 def _least_squares_residual(y: Floats, c: Floats) -> Floats:

@@ -2,7 +2,8 @@
 
 Apart from `margin`, which holds the rules of G1: this is their order in time, one piece of code
 for an agent's shards and for the aggregator's inner nodes.
-Null: an offset inside the margin never crosses 100.  Power: one outside it does, from any block.
+Null: an offset inside the margin never crosses 100.  Power: one outside it does, from any
+block, also from one shortly before a review.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from .margin import PlusRuns, level_bets, level_weights, noise, signs
 from .onset import OnsetMixture
 
 REMEMBERED = 240  # contrasts kept for the long-run median and the noise: more than 200 blocks
-REVIEWS = (20, 60, 200)  # blocks with a contrast after which the plan looks at a stream
+REVIEWS = (20, 60, 200, 600, 2000)  # blocks with a contrast after which the plan looks at a stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,9 @@ class LevelReport:
 
     ``observed`` blocks with a contrast so far; ``median`` of the last 240 of them (positive:
     on the bad side of the peers); ``noise_ratio`` sd/(margin − |median|); ``lag_one``
-    autocorrelation; ``runs`` blocks behind four plusses and ``plusses`` those that were + again,
-    (n, 5) by run length 0 to 4.
+    autocorrelation; ``runs`` blocks behind so many plusses and ``plusses`` those that were +
+    again, (n, 5) by run length 0 to 4, since the margin is what it is. The streak of plusses that
+    is under way counts in the median only.
     """
 
     observed: Ints
@@ -62,7 +64,11 @@ class LevelChannel:
         self.mixture.step(level_bets(sign), block)
 
     def restart(self, rows: Ints, margin: Floats, largest_lambda: Floats, horizon: int) -> None:
-        """Begin a new epoch of ``rows``: M = 1, a new margin and grid; the past is kept."""
+        """Begin a new epoch of ``rows``: M = 1, a new margin and grid.
+
+        Contrasts are kept; the signs of rows with another margin are not, for it made them.
+        """
+        self._runs.restart(rows[self.margin[rows] != margin])
         self.margin[rows] = margin
         self.mixture.weights[rows] = level_weights(largest_lambda)
         self.mixture.restart(rows, np.full(len(rows), horizon, dtype=np.int64))
@@ -74,14 +80,16 @@ class LevelChannel:
     def report(self) -> LevelReport:
         """Return what the last 240 contrasts and all signs say of each stream."""
         order = self._in_time()
-        ratio, lag_one = noise(order, self.margin)
+        under_way = np.arange(REMEMBERED) >= REMEMBERED - self._runs.streak[:, None]
+        ratio, lag_one = noise(np.where(under_way, np.nan, order), self.margin)
+        runs, plusses = self._runs.ended()
         return LevelReport(
             observed=self.observed.copy(),
             median=_median(order),
             noise_ratio=ratio,
             lag_one=lag_one,
-            runs=self._runs.runs.copy(),
-            plusses=self._runs.plusses.copy(),
+            runs=runs,
+            plusses=plusses,
         )
 
     def _in_time(self) -> Floats:

@@ -3,7 +3,8 @@
 Apart from the change channel's bets, because its null is another one: the contrast exceeds the
 margin at most half the time given the past signs (statistics.md G1).
 Null: an offset just inside the margin never crosses 100, and the gate refuses memory at the
-scale of the margin.  Power: 8 % against a margin of 5 % crosses 100 within 40 blocks.
+scale of the margin.  Power: 8 % against a margin of 5 % crosses 100 within 40 blocks, and a
+quarter of a group that falls ill before a look at its memory does not close its channel.
 """
 
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ ENOUGH_RUNS = 200
 FAIR, MOST_MEMORY = 0.5, 0.7  # p4 that the null allows, and that a cut grid may still bear
 MOST_GROWTH = 0.9  # of (1 + lambda) p4
 Z_95 = 1.6448536269514722  # one-sided
+MEDIAN_TO_MEAN = 1.2533141373155003  # sqrt(pi/2): their standard errors, of a Gaussian
+OUTLYING = 3.0  # robust sd above the median, from where plusses are a fault's and not the group's
 QUIET, MOST_LAG_ONE = 1.0 / 3.0, 0.3
 FEWEST_VALUES = 3
 FAR_TOO_NOISY = 1e6  # noise ratio of a contrast that stands at or beyond the margin
@@ -106,14 +109,66 @@ class PlusRuns:
         self.plusses += judged & plus[:, None]
         self.streak = np.where(plus, self.streak + 1, 0)
 
-    def pooled(self, counted: Bools | None = None) -> tuple[Ints, Ints]:
-        """Return (runs, plusses), each (5,), over the streams ``counted`` (n,), default all.
+    def restart(self, rows: Ints) -> None:
+        """Forget the past of ``rows``: it was judged against another margin."""
+        self.streak[rows], self.runs[rows], self.plusses[rows] = 0, 0, 0
 
-        A shard that is ill makes nothing but plusses: leave out those with an open verdict, or
-        the fault itself closes the channel that found it.
+    def ended(self) -> tuple[Ints, Ints]:
+        """Return (runs, plusses), each (n, 5), without the streak that is still under way.
+
+        It may be a fault that has just begun, and says nothing yet of how streaks end; a stream
+        without memory loses one streak by it, wherever it is looked at.
         """
-        rows = slice(None) if counted is None else counted
-        return self.runs[rows].sum(axis=0), self.plusses[rows].sum(axis=0)
+        under_way = np.maximum(self.streak[:, None] - np.arange(RUN + 1), 0)
+        return self.runs - under_way, self.plusses - under_way
+
+
+def in_company(plusses: Ints) -> Bools:
+    """Return which streams (n,) make about as many plusses (n, 5) as the median one, or fewer.
+
+    Those more than three robust sd above it, among all signs or behind four plusses, are ill or
+    have a memory of their own: pooled, they would speak for all others. At least half remain.
+    """
+    alike = np.ones(len(plusses), dtype=np.bool_)
+    for count in (plusses[:, 0], plusses[:, RUN]):
+        if len(count):
+            above = count - np.median(count)
+            alike &= above <= OUTLYING * MAD_TO_SD * np.median(np.abs(above))
+    return alike
+
+
+def own_memory(runs: Ints, plusses: Ints) -> Bools:
+    """Return which streams (n,) surely make + more often than not behind one to four plusses.
+
+    ``runs`` and ``plusses`` (n, 5) by run length; by the score test of one half (95 %), each.
+    """
+    excess = 2 * plusses - runs
+    sure: Bools = np.any(excess[:, 1:] > Z_95 * np.sqrt(runs[:, 1:]), axis=1)
+    return sure
+
+
+def group_lag(lag_one: Floats, values: Ints) -> float:
+    """Return the median of autocorrelations (n,), within ±.3 unless it is surely beyond (95 %).
+
+    ``values`` (n,) are behind each; NaN is left out, and returned where nothing else is. Without
+    the error, a group at .25 would be refused by chance at one look or another, for good.
+    """
+    known = ~np.isnan(lag_one)
+    if not known.any():
+        return float("nan")
+    middle = float(np.median(lag_one[known]))
+    error = Z_95 * MEDIAN_TO_MEAN / sqrt(max(int(values[known].sum()), 1))
+    if abs(middle) - error > MOST_LAG_ONE:
+        return middle
+    return min(max(middle, -MOST_LAG_ONE), MOST_LAG_ONE)
+
+
+def own_lag(lag_one: Floats, values: Ints) -> Bools:
+    """Return which autocorrelations (n,) of a group are surely above .3 and above its median."""
+    known = ~np.isnan(lag_one)
+    typical = max(float(np.median(lag_one[known])), MOST_LAG_ONE) if known.any() else MOST_LAG_ONE
+    sure: Bools = lag_one - Z_95 / np.sqrt(np.maximum(values, 1)) > typical
+    return sure
 
 
 @dataclass(frozen=True, slots=True)

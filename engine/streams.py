@@ -287,15 +287,16 @@ def _reference(batch: _Change, peers: _Peers) -> Floats:
 
     While a stream learns its offset and its group has no demeaned summary, the raw median stands
     in: the whole group's, so that all offsets are distances to one and the same value (B1.4).
+    For the same reason one that learns its offset again is not left out while it does.
     """
     at, included = batch.at, peers.included[batch.row]
-    x = peers.x[at]
-    reference = _median_of_peers(
-        batch.channel.demeaned(x), peers.count_demeaned[at], peers.s3_demeaned[at], included
-    )
+    own = batch.channel.demeaned(peers.x[at])
+    count, s3 = peers.count_demeaned[at], peers.s3_demeaned[at]
     if not batch.channel.learning:
-        return reference
-    first = (batch.channel.observed < OFFSET_BLOCKS) & ~np.isfinite(reference)
+        return _median_of_peers(own, count, s3, included)
+    first = ~batch.channel.settled & (batch.channel.observed < OFFSET_BLOCKS)
+    reference = _median_of_peers(own, count, s3, included & ~first)
+    first &= ~np.isfinite(reference)
     return np.where(first, plain_median(peers.count_raw[at], peers.s3_raw[at]), reference)
 
 

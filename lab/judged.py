@@ -12,6 +12,7 @@ import numpy as np
 from ..adapters.catalogue import LADDER, Metric, apply_transform
 from ..adapters.recording import Floats, Recording
 from ..aggregator.plan.abstain import Abstention
+from ..engine.calibration import rungs
 
 JUDGED_KINDS = frozenset({"gauge", "counter"})  # counts, events and states have other engines
 ROLES_TO_EQUALS = 2.0  # the margin between roles is twice that among equals, as by default
@@ -60,12 +61,15 @@ def not_judged(recording: Recording) -> tuple[Abstention, ...]:
 def with_rungs_from(metric: Metric, shortest: int) -> Metric:
     """Return ``metric`` with no block shorter than ``shortest`` seconds, a rung of the ladder.
 
-    Its slow block stays where it is as long as the fast one does, and follows it where not.
+    Its slow block stays where it is as long as the fast one does, and follows it where not. Its
+    refresh says so too, because the plan may move blocks later.
     """
+    metric = replace(metric, refresh=max(metric.refresh, float(shortest)))
     level = None if metric.level is None else max(metric.level, shortest)
     if metric.fast >= shortest:
         return replace(metric, level=level)
-    return replace(metric, fast=shortest, slow=max(metric.slow, _slow(shortest)), level=level)
+    slow = LADDER[-1] if shortest >= LADDER[-1] else rungs(2.0 * shortest, shortest=shortest)[1]
+    return replace(metric, fast=shortest, slow=max(metric.slow, slow), level=level)
 
 
 def shortest_rung(interval: float) -> int:
@@ -116,12 +120,9 @@ def _with_block(metric: Metric, block: int) -> Metric:
     if block not in LADDER:
         message = f"--block {block}: no such block length; use one of {_words(LADDER)}"
         raise ValueError(message)
-    return replace(metric, fast=block, slow=_slow(block), level=block if metric.level else None)
-
-
-def _slow(fast: int) -> int:
-    """Return the slow block that goes with a fast one of ``fast`` seconds."""
-    return next((rung for rung in LADDER if rung >= SLOW_TO_FAST * fast), LADDER[-1])
+    longer = [rung for rung in LADDER if rung >= SLOW_TO_FAST * block]
+    slow = longer[0] if longer else LADDER[-1]
+    return replace(metric, fast=block, slow=slow, level=block if metric.level else None)
 
 
 def _with_margin(metric: Metric, share: float) -> Metric:

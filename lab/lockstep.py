@@ -45,17 +45,15 @@ class Lockstep:
         ``intervals`` (M,) are the metrics' own where some are read more seldom than the clock
         ticks; ``fixed_rungs`` keeps the block lengths of ``metrics`` whatever the plan learns.
         """
-        rows = tuple(_row(topology, shard) for shard in shards)
-        inventory = Inventory(HOST, 1, rows, tuple(m.name for m in metrics))
-        fleet = build_fleet([inventory], topology, metrics)
-        self.fleet = fleet
+        self._metrics = tuple(metrics)
+        inventory = _inventory(topology, shards, metrics)
+        self.fleet = build_fleet([inventory], topology, metrics)
         self.pipeline = Pipeline(
-            fleet, shortest=shortest, horizon=horizon, q=q, fixed_rungs=fixed_rungs
+            self.fleet, shortest=shortest, horizon=horizon, q=q, fixed_rungs=fixed_rungs
         )
         self.evidence = Evidence(inventory, {m.name: m.direction for m in metrics})
         own = [interval] * len(metrics) if intervals is None else list(intervals)
         self._fold = Fold((len(shards), len(metrics)), interval, own)
-        self._metrics = tuple(metrics)
         counters = [j for j, m in enumerate(metrics) if m.kind == "counter"]
         self._rates = Rates(counters, [own[j] for j in counters])
         self._follow(self.pipeline.step(0.0, ()))
@@ -88,6 +86,11 @@ class Lockstep:
         if result.plan is not None:
             self.evidence.adopt(result.plan)
             self._fold.watch(self.evidence.columns())
+
+
+def _inventory(topology: Topology, shards: Sequence[str], metrics: Sequence[Metric]) -> Inventory:
+    rows = tuple(_row(topology, shard) for shard in shards)
+    return Inventory(HOST, 1, rows, tuple(m.name for m in metrics))
 
 
 def _row(topology: Topology, shard: str) -> ShardRow:

@@ -4,8 +4,9 @@ Apart from the lock-step that plays: here are the command line and its promises.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import click
 from rich.console import Console
@@ -16,7 +17,14 @@ from ..adapters.document import BadDocument
 from ..adapters.recording import Recording
 from ..adapters.recording_read import read_recording, read_truth
 from ..aggregator.decide.verdicts import Transition
-from .judged import judged_metrics
+from ..aggregator.plan.abstain import Abstention
+from .judged import (
+    judged_metrics,
+    not_judged,
+    refuse_unplayable,
+    shortest_rung,
+    with_rungs_from,
+)
 from .lockstep import Lockstep
 from .refused import OneLine, Refused
 from .score import score
@@ -54,29 +62,31 @@ def replay(  # noqa: PLR0913 - one parameter for each option of the command line
     try:
         truth = read_truth(folder) if scored else None
         recording = _read(folder)
-        ticks = ticks_of(recording)
-        player = Player(recording, ticks, block=block, margin=margin, q=q)
+        player = Player(recording, ticks_of(recording), block=block, margin=margin, q=q)
     except (BadDocument, ValueError, OSError) as bad:
         raise Refused(str(bad)) from None
-    tell: Callable[[Transition], str] = transition_json if as_json else transition_text
-    done: list[Transition] = []
-    for transition in player.transitions():
-        done.append(transition)
-        click.echo(tell(transition))
-    still_open = player.lockstep.pipeline.open
+    _say_what_is_not_played(recording)
+    done = _tell_transitions(player, transition_json if as_json else transition_text)
     if truth is not None:
-        result = score(truth, done, still_open)
+        result = score(truth, done, player.open)
         click.echo(score_json(result) if as_json else score_text(result))
-    summary = summary_json if as_json else summary_text
-    click.echo(
-        summary(
-            still_open,
-            player.lockstep.pipeline.abstained(),
-            shards=len(recording.shards),
-            ticks=len(ticks),
-            seconds=ticks.seconds,
-        )
-    )
+    click.echo(player.summary(summary_json if as_json else summary_text))
+
+
+class Tell(Protocol):
+    """How a summary is told: to a program or to a person."""
+
+    def __call__(
+        self,
+        still_open: Sequence[str],
+        abstained: Sequence[Abstention],
+        *,
+        shards: int,
+        ticks: int,
+        seconds: float,
+    ) -> str:
+        """Return the lines."""
+        ...
 
 
 class Player:
@@ -92,28 +102,33 @@ class Player:
         q: float = 0.1,
     ) -> None:
         """Lay out the play; raise ``ValueError`` with one line for numbers that cannot be."""
-        if not 0.0 < q <= 1.0:
-            message = f"--q {q:g}: e-BH has a level in (0, 1]; try 0.1"
-            raise ValueError(message)
+        _refuse_options(ticks, block, q)
         columns, metrics = judged_metrics(recording, block, margin)
-        shortest = _shortest(ticks.interval)
-        if block is not None and block < shortest:
-            message = (
-                f"--block {block}: readings are {ticks.interval:g} s apart; "
-                f"use {shortest} or a longer one"
-            )
-            raise ValueError(message)
-        self._ticks = ticks
-        self._columns = list(columns)
+        refuse_unplayable(recording, columns, metrics)
+        own = ticks.intervals[list(columns)].tolist()
+        shortest = tuple(shortest_rung(interval) for interval in own)
+        self._recording, self._ticks, self._columns = recording, ticks, list(columns)
         self.lockstep = Lockstep(
             recording.topology,
             recording.shards,
-            metrics,
+            [with_rungs_from(m, rung) for m, rung in zip(metrics, shortest, strict=True)],
             interval=ticks.interval,
-            shortest=shortest,
+            shortest=min(shortest),
             horizon=ticks.seconds,
             q=q,
+            intervals=own,
+            fixed_rungs=block is not None,
         )
+
+    @property
+    def path(self) -> Path:
+        """Return the folder that is played."""
+        return self._recording.path
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """Return the ids of the nodes with an open verdict, sorted."""
+        return self.lockstep.pipeline.open
 
     def transitions(self) -> Iterator[Transition]:
         """Yield the transitions, with a progress bar on a terminal."""
@@ -127,6 +142,53 @@ class Player:
         )
         yield from self.lockstep.play((at, values[:, self._columns]) for at, values in shown)
 
+    def summary(self, tell: Tell) -> str:
+        """Return what ``tell`` makes of who is open and who abstained, metrics included."""
+        abstained = (*self.lockstep.pipeline.abstained(), *not_judged(self._recording))
+        return tell(
+            self.open,
+            abstained,
+            shards=len(self._recording.shards),
+            ticks=len(self._ticks),
+            seconds=self._ticks.seconds,
+        )
+
+
+def _tell_transitions(player: Player, tell: Callable[[Transition], str]) -> list[Transition]:
+    """Play, print each transition as it comes, and return them all."""
+    done: list[Transition] = []
+    try:
+        for transition in player.transitions():
+            done.append(transition)
+            click.echo(tell(transition))
+    except ValueError as bad:  # the engine's border: a number that it does not take
+        message = f"{player.path}: stopped, {bad}; look for it in the readings and metrics.json"
+        raise Refused(message) from None
+    return done
+
+
+def _say_what_is_not_played(recording: Recording) -> None:
+    """Say on standard error which parts of the recording were read and change nothing."""
+    counted = (("facts.csv", len(recording.facts)), ("events.json", len(recording.events)))
+    parts = [f"{name} ({count})" for name, count in counted if count]
+    if parts:
+        what = f"{recording.path}: read but not played yet: {', '.join(parts)}"
+        click.echo(f"tessera replay: {what}", err=True)
+
+
+def _refuse_options(ticks: Ticks, block: int | None, q: float) -> None:
+    """Raise ``ValueError`` with one line for options that this recording cannot be played with."""
+    if not 0.0 < q <= 1.0:
+        message = f"--q {q:g}: e-BH has a level in (0, 1]; try 0.1"
+        raise ValueError(message)
+    shortest = shortest_rung(ticks.interval)
+    if block in LADDER and block < shortest:
+        message = (
+            f"--block {block}: readings are {ticks.interval:g} s apart; "
+            f"use {shortest} or a longer one"
+        )
+        raise ValueError(message)
+
 
 def _read(folder: Path) -> Recording:
     """Read the recording, with a progress bar on a terminal."""
@@ -137,15 +199,3 @@ def _read(folder: Path) -> Recording:
         return read_recording(
             folder, lambda done, total: bar.update(task, completed=done, total=total)
         )
-
-
-def _shortest(interval: float) -> int:
-    """Return the shortest block that holds a tick of ``interval`` seconds."""
-    for rung in LADDER:
-        if rung >= interval:
-            return rung
-    message = (
-        f"its readings are {interval:g} s apart, and the longest block is {LADDER[-1]} s; "
-        "record at least that often"
-    )
-    raise ValueError(message)

@@ -3,9 +3,12 @@
 Apart from roll-up, which only makes the values: here a node meets its siblings.
 """
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import numpy.typing as npt
 
+from ...engine.peers import FEWEST
 from ...engine.ranks import stream_key
 from ...engine.streams import Outcome, Streams, Summary
 from ..plan.planner import Planner
@@ -13,7 +16,33 @@ from ..state.fleet import NODES_HOST, Fleet
 from .peers import Summaries
 
 Float32s = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+LOST = 0.25  # share of a node's usual members beyond which a block says nothing of change
+FOLLOWS = 1 / 50  # members a block by which the usual number follows the present one
+
+
+@dataclass(frozen=True, slots=True)
+class NodeValues:
+    """The two values (I, M) of each node in a block, NaN = none.
+
+    ``level`` is the median of its shards' raw values. ``change`` is the median of what they are
+    beyond their own offsets and loadings: of raw values, far apart as healthy shards are, another
+    shard would be the median after each shared step and each loss.
+    """
+
+    level: Float32s
+    change: Float32s
+
+
+@dataclass(slots=True)
+class _Rung:
+    """The nodes' streams of one rung, one table for each value, and ``usual`` members (I, M)."""
+
+    change: Streams
+    level: Streams
+    usual: Floats
 
 
 class Contrasts:
@@ -25,35 +54,61 @@ class Contrasts:
         self._rows = fleet.hosts[NODES_HOST]
         self._horizon = horizon
         self._direction = np.array([m.direction for m in fleet.metrics], dtype=np.int64)
-        self._streams: dict[int, Streams] = {}
+        self._rungs: dict[int, _Rung] = {}
+        siblings = fleet.group_sizes()[fleet.group[self._rows]]
+        self._alone = (siblings < FEWEST)[:, None]  # never to bet, so never to learn for it
 
     def adopt(self, planner: Planner) -> None:
-        """Obey the plan, as agents do."""
+        """Obey the plan, as agents do; a node with fewer than two siblings has no stream."""
         for rung in planner.rungs():
-            streams = self._streams.get(rung) or self._open(rung)
-            self._streams[rung] = streams
+            held = self._rungs.get(rung) or self._open(rung)
+            self._rungs[rung] = held
             phi, kappa, epoch = planner.change.settings(rung)
-            streams.adopt_change(phi[self._rows], kappa[self._rows], epoch[self._rows])
+            epoch = np.where(self._alone, -1, epoch[self._rows])
+            held.change.adopt_change(phi[self._rows], kappa[self._rows], epoch)
             margin, largest, epoch = planner.level.settings(rung)
-            streams.adopt_level(margin[self._rows], largest[self._rows], epoch[self._rows])
+            epoch = np.where(self._alone, -1, epoch[self._rows])
+            held.level.adopt_level(margin[self._rows], largest[self._rows], epoch)
 
-    def offset(self, rung: int) -> Float32s:
-        """Return the offsets (I, M) that the nodes' streams have learned."""
-        return self._streams[rung].offset
+    def steady(self, rung: int, medians: Float32s, behind: Ints) -> Float32s:
+        """Return the ``medians`` (I, M) of residuals, NaN where too many members are lost.
 
-    def step(self, rung: int, block: int, x: Float32s, found: Summaries, needed: Ints) -> Outcome:
-        """Take the nodes' values ``x`` (I, M), all groups' summaries and ``needed`` (2, G)."""
-        group = self._fleet.group[self._rows]
-        summary = Summary(
-            count_raw=found.count_raw[group],
-            s3_raw=found.s3_raw[group],
-            count_demeaned=found.count_demeaned[group],
-            s3_demeaned=found.s3_demeaned[group],
-            included=np.ones(len(self._rows), dtype=np.bool_),
+        ``behind`` (I, M) are the shards that each is of; three quarters of the usual number must
+        be there. That number follows what is present slowly, a member in fifty blocks.
+        """
+        held = self._rungs[rung]
+        present = behind > 0
+        first = np.where(held.usual > 0, held.usual, behind)
+        step = np.clip(behind - first, -FOLLOWS, FOLLOWS)
+        held.usual = np.where(present, first + step, held.usual)
+        return np.where(behind >= (1.0 - LOST) * held.usual, medians, np.float32(np.nan))
+
+    def demeaned(self, rung: int, change: Float32s) -> Float32s:
+        """Return the nodes' values (I, M) less their own offsets, as siblings compare them.
+
+        While an offset is being learned it is taken for 0: what shards are beyond their offsets
+        and loadings lies about 0 already.
+        """
+        return change - np.nan_to_num(self._rungs[rung].change.offset)
+
+    def step(
+        self, rung: int, block: int, values: NodeValues, found: Summaries, needed: Ints
+    ) -> Outcome:
+        """Take the nodes' ``values``, all groups' summaries and ``needed`` members (2, G)."""
+        group, held = self._fleet.group[self._rows], self._rungs[rung]
+        everyone = np.ones(len(self._rows), dtype=np.bool_)
+        raw = found.count_raw[group], found.s3_raw[group]
+        demeaned = found.count_demeaned[group], found.s3_demeaned[group]
+        members = needed[0, group], needed[1, group]
+        change = held.change.step(
+            block, values.change, Summary(*demeaned, *demeaned, everyone), *members
         )
-        return self._streams[rung].step(block, x, summary, needed[0, group], needed[1, group])
+        level = held.level.step(block, values.level, Summary(*raw, *raw, everyone), *members)
+        return replace(
+            change, level=level.level, level_onset=level.level_onset, review=level.review
+        )
 
-    def _open(self, rung: int) -> Streams:
+    def _open(self, rung: int) -> _Rung:
         keys = np.array(
             [
                 [stream_key(self._fleet.rows[r], m.name, str(rung)) for m in self._fleet.metrics]
@@ -61,4 +116,9 @@ class Contrasts:
             ],
             dtype=np.uint64,
         ).reshape(len(self._rows), len(self._fleet.metrics))
-        return Streams(keys, self._direction, max(1, round(self._horizon / rung)))
+        horizon = max(1, round(self._horizon / rung))
+        return _Rung(
+            change=Streams(keys, self._direction, horizon),
+            level=Streams(keys, self._direction, horizon),
+            usual=np.zeros(keys.shape),
+        )

@@ -44,13 +44,15 @@ class Summariser:
                 table[: size[g], k] = members[g]
             self._classes.append((chosen, table))
 
-    def summarise(self, x: Float32s, offset: Float32s, eligible: Bools, columns: Ints) -> Summaries:
-        """Return the summaries over ``columns``; ``x`` and ``offset`` (R, M), NaN = none.
+    def summarise(
+        self, x: Float32s, demeaned: Float32s, eligible: Bools, columns: Ints
+    ) -> Summaries:
+        """Return the summaries over ``columns``; ``x`` and ``demeaned`` (R, M), NaN = none.
 
         Rows that are not ``eligible`` (R,) stay out.
         """
-        seen = np.where(eligible[:, None], x[:, columns], np.float32(np.nan))
-        both = np.concatenate([seen, seen - offset[:, columns]], axis=1)
+        both = np.concatenate([x[:, columns], demeaned[:, columns]], axis=1)
+        both[~eligible] = np.nan
         both = np.vstack([both, np.full((1, both.shape[1]), np.nan, dtype=np.float32)])
         c, m = len(columns), x.shape[1]
         counts = np.zeros((2, self._groups, m), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Roll up: the value of an inner node in a block is the median of its shards.
+"""Roll up: the value of an inner node in a block is a median over its shards.
 
 Apart from peers, because a roll-up looks down the topology and a summary looks sideways.
 """
@@ -29,13 +29,14 @@ class Rollup:
                 index[k, : size[node]] = sets[node]
             self._classes.append((chosen, index, size[chosen]))
 
-    def medians(self, x: Float32s, columns: Ints) -> Float32s:
-        """Return the median (I, M) of each node's rows of ``x`` (S, M), NaN if half is missing.
+    def medians(self, x: Float32s, columns: Ints) -> tuple[Float32s, Ints]:
+        """Return the median (I, M) of each node's rows of ``x`` (S, M) and the rows behind it.
 
-        Only ``columns`` are looked at, the others are NaN.
+        NaN if more than half is missing. Only ``columns`` are looked at, the others are NaN and 0.
         """
         padded = np.vstack([x[:, columns], np.full((1, len(columns)), np.nan, dtype=np.float32)])
         out = np.full((self._nodes, x.shape[1]), np.nan, dtype=np.float32)
+        behind = np.zeros(out.shape, dtype=np.int64)
         for chosen, index, size in self._classes:
             values = np.sort(padded[index], axis=1)  # NaN last
             count = np.isfinite(values).sum(axis=1)
@@ -44,8 +45,10 @@ class Rollup:
                 values, np.minimum(count // 2, values.shape[1] - 1)[:, None], axis=1
             )[:, 0]
             enough = count >= np.maximum(1, PRESENT * size[:, None])
-            out[np.ix_(chosen, columns)] = np.where(enough, (low + high) / 2, np.nan)
-        return out
+            place = np.ix_(chosen, columns)
+            out[place] = np.where(enough, (low + high) / 2, np.nan)
+            behind[place] = count
+        return out, behind
 
 
 def _ceiling(size: Ints) -> Ints:

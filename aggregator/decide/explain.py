@@ -3,6 +3,7 @@
 Apart, because the same sentence goes to the log, to the terminal and to DeploySignal.
 """
 
+from dataclasses import dataclass
 from math import exp, log
 
 from ..state.evidence import Lead
@@ -10,22 +11,55 @@ from ..state.evidence import Lead
 E_LIMIT = 4.0  # nats up to which e itself is easier to read than its power of ten
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Which bar a row passed: ``log_e`` its value in the test, ``threshold`` ln(N/q), both nats.
+
+    ``listed`` rows were selected together, so the bar is ``threshold`` − ln ``listed``.
+    """
+
+    guarantee: str
+    log_e: float
+    threshold: float
+    listed: int
+
+
 def reason_opened(
-    lead: Lead, members: int, threshold: float, guarantee: str, *, heterogeneous: bool
+    lead: Lead, passed: Passed, *, others: int, inner: bool, heterogeneous: bool
 ) -> str:
-    """Return why a verdict opened or was promoted."""
-    what = " and ".join(lead.metrics[:2]) + (
-        f" and {len(lead.metrics) - 2} more" if len(lead.metrics) > 2 else ""  # noqa: PLR2004 - two named
-    )
-    against = f"its {members - 1} peers" if members > 1 else "its own past"
-    claim = "is out of family against" if lead.channel == "level" else "has changed against"
+    """Return why a verdict opened or was promoted.
+
+    ``others`` stand beside the row in its group; those of an ``inner`` node are its siblings.
+    """
+    bar = _words(passed.threshold - log(passed.listed))
+    place = "alone" if passed.listed == 1 else f"in a list of {passed.listed}"
     odd = (
         "; heterogeneous_group: several of its group disagree, so this is no claim" * heterogeneous
     )
     return (
-        f"{what} {claim} {against}: e = {_words(lead.log_e)}, {guarantee}, "
-        f"first of the list needs {_words(threshold)}{odd}"
+        f"{_claim(lead)} against {_against(others, inner=inner)}: "
+        f"e = {_words(passed.log_e)}, {passed.guarantee}, {place} it needs {bar}{odd}"
     )
+
+
+def _claim(lead: Lead) -> str:
+    """Return which metrics do what, the two strongest by name."""
+    more = len(lead.metrics) - 2
+    if more > 0:
+        what = f"{lead.metrics[0]}, {lead.metrics[1]} and {more} more"
+    else:
+        what = " and ".join(lead.metrics)
+    one = len(lead.metrics) == 1
+    if lead.channel == "level":
+        return f"{what} {'is' if one else 'are'} out of family"
+    return f"{what} {'has' if one else 'have'} changed"
+
+
+def _against(others: int, *, inner: bool) -> str:
+    if others == 0:
+        return "its own past"
+    word = "sibling" if inner else "peer"
+    return f"its {others} {word}{'s' if others > 1 else ''}"
 
 
 def reason_closed(above: str) -> str:

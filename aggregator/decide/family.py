@@ -4,14 +4,22 @@ Apart from the life of a verdict, because selection has no memory but the runnin
 whatever happens to a verdict later may not touch it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 import numpy.typing as npt
 
 from ...engine.attribution import Family, explain_away
 from ...engine.evalue import EValues
-from ...engine.selection import ControlledList, controlled, ranked, sup_fdr_adjust
+from ...engine.selection import (
+    ControlledList,
+    RankedList,
+    controlled,
+    ranked,
+    sup_fdr_adjust,
+)
 from ..state.fleet import Fleet
 
 Floats = npt.NDArray[np.float64]
@@ -28,14 +36,22 @@ class Selection:
 
     ``controlled`` may be read as FDR ≤ q; ``reported`` (sorted rows) is what either test selects
     and attribution keeps; ``explained_by`` (R,) the reported node above a selected row, −1 =
-    none; ``heterogeneous`` (R,) rows whose group disagrees as a whole; ``threshold`` ln(N/q).
+    none; ``heterogeneous`` (R,) rows whose group disagrees as a whole. ``listed`` (R,) is the
+    length of the list that a row was selected in, 0 = not selected, and ``log_e`` (R,) its value
+    in that test: at least ``threshold`` − ln ``listed``.
     """
 
     controlled: ControlledList
     reported: Ints
     explained_by: Ints
     heterogeneous: Bools
-    threshold: float
+    listed: Ints
+    log_e: Floats
+
+    @property
+    def threshold(self) -> float:
+        """Return ln(N/q), the bar of a list of one in nats."""
+        return log(self.controlled.n / self.controlled.q)
 
 
 class Selector:
@@ -57,28 +73,29 @@ class Selector:
         The running maximum of such a row starts anew: what it held was believed under a null
         that has been given up.
         """
-        self._peak = np.where(anew, -np.inf, self._peak)
-        self._peak = np.maximum(self._peak, controlled_values.log_e)
+        held = np.where(anew, -np.inf, self._peak)
+        self._peak = np.maximum(held, controlled_values.log_e)
         adjusted = sup_fdr_adjust(self._peak)
-        n = len(self._fleet.rows)
         self.quiet = bool(adjusted.max() < self.least)
         if self.quiet and ranked_values.log_e.max() < self.least:
             return self._nothing(adjusted)
         mine = EValues(adjusted, controlled_values.validity)
-        chosen = np.zeros(n, dtype=np.bool_)
-        chosen[ranked(ranked_values, self._q).members] = True
-        chosen[controlled(mine, self._q).members] = True
+        by_rank, first = ranked(ranked_values, self._q), controlled(mine, self._q)
+        chosen = np.zeros(len(adjusted), dtype=np.bool_)
+        chosen[by_rank.members] = chosen[first.members] = True
         reported, explained_by = explain_away(chosen, self._has_contrast, self._family)
-        keep = np.zeros(n, dtype=np.bool_)
-        keep[reported] = True
+        keep = np.isin(np.arange(len(adjusted)), reported)
         odd = self._heterogeneous(chosen, keep, explained_by)
         zeroed = EValues(np.where(odd, -np.inf, adjusted), controlled_values.validity)
+        claimed = controlled(zeroed, self._q, keep)
+        listed, log_e = _passed(len(adjusted), (first, by_rank, claimed))
         return Selection(
-            controlled=controlled(zeroed, self._q, keep),
+            controlled=claimed,
             reported=reported,
             explained_by=explained_by,
             heterogeneous=odd,
-            threshold=float(np.log(n / self._q)),
+            listed=listed,
+            log_e=log_e,
         )
 
     def _nothing(self, adjusted: Floats) -> Selection:
@@ -89,7 +106,8 @@ class Selector:
             reported=none,
             explained_by=np.full(n, -1, dtype=np.int64),
             heterogeneous=np.zeros(n, dtype=np.bool_),
-            threshold=float(np.log(n / self._q)),
+            listed=np.zeros(n, dtype=np.int64),
+            log_e=np.full(n, -np.inf),
         )
 
     def _heterogeneous(self, chosen: Bools, keep: Bools, explained_by: Ints) -> Bools:
@@ -103,6 +121,18 @@ class Selector:
         out = np.zeros(len(chosen), dtype=np.bool_)
         out[:shards] = alone & odd[group]
         return out
+
+
+def _passed(n: int, lists: Sequence[ControlledList | RankedList]) -> tuple[Ints, Floats]:
+    """Return for each of ``n`` rows the length of the last list that names it, and its value there.
+
+    The claim comes last, so that a claim is explained by the test that made it.
+    """
+    listed, log_e = np.zeros(n, dtype=np.int64), np.full(n, -np.inf)
+    for found in lists:
+        listed[found.members] = len(found)
+        log_e[found.members] = found.log_e
+    return listed, log_e
 
 
 def _graph(fleet: Fleet) -> Family:

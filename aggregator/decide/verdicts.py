@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..state.evidence import Leading
+from ..state.evidence import Lead, Leading
 from ..state.fleet import Fleet
-from .explain import reason_closed, reason_opened
+from .explain import Passed, reason_closed, reason_opened
 from .family import Selection
 
 Bools = npt.NDArray[np.bool_]
@@ -26,7 +26,8 @@ Channel = Literal["change", "level", "fact", "temporal"]
 class Transition:
     """One step in a verdict's life. Times are seconds of the recording or of Unix time.
 
-    ``log_e`` is the node's merged log e-value when it happened, in nats; ``metrics`` those that
+    ``log_e`` is the log e-value by which the node was selected, in nats: of a controlled verdict
+    the adjusted running maximum, of a ranked one the merged value. ``metrics`` are those that
     carried it, strongest first; ``since`` the likely onset.
     """
 
@@ -81,7 +82,7 @@ class Verdicts:
         for row in (int(r) for r in selection.reported):
             held = self._open.get(row)
             guarantee: Guarantee = "controlled" if row in listed else "ranked"
-            if held is None and not self._under_open(row):
+            if held is None and self._explained(row, selection) is None:
                 done.append(self._make("opened", row, guarantee, moment))
             elif held is not None and held.guarantee == "ranked" and guarantee == "controlled":
                 done.append(self._make("promoted", row, guarantee, moment))
@@ -91,9 +92,8 @@ class Verdicts:
     def _make(
         self, word: TransitionWord, row: int, guarantee: Guarantee, moment: "_Moment"
     ) -> Transition:
-        at, selection, leading = moment.at, moment.selection, moment.leading
-        lead = leading.of(row, controlled=guarantee == "controlled")
-        members = int(self._fleet.group_sizes()[self._fleet.group[row]])
+        selection = moment.selection
+        lead = moment.leading.of(row, controlled=guarantee == "controlled")
         made = Transition(
             transition=word,
             node=self._fleet.rows[row],
@@ -101,24 +101,29 @@ class Verdicts:
             channel=lead.channel,
             guarantee=guarantee,
             validity_class=lead.validity,
-            log_e=lead.log_e,
-            at=at,
+            log_e=float(selection.log_e[row]),
+            at=moment.at,
             since=lead.since,
             metrics=lead.metrics,
-            reason=reason_opened(
-                lead,
-                members,
-                selection.threshold,
-                guarantee,
-                heterogeneous=bool(selection.heterogeneous[row]),
-            ),
+            reason=self._reason(row, guarantee, lead, selection),
         )
         self._open[row] = made
         return made
 
-    def _under_open(self, row: int) -> bool:
-        """Say whether an open inner node already speaks for this row."""
-        return any(row in self._beneath(other) for other in self._open if other != row)
+    def _reason(self, row: int, guarantee: Guarantee, lead: Lead, selection: Selection) -> str:
+        listed, log_e = int(selection.listed[row]), float(selection.log_e[row])
+        return reason_opened(
+            lead,
+            Passed(guarantee, log_e, selection.threshold, listed),
+            others=int(self._fleet.group_sizes()[self._fleet.group[row]]) - 1,
+            inner=row >= self._fleet.shard_count,
+            heterogeneous=bool(selection.heterogeneous[row]),
+        )
+
+    def _explained(self, row: int, selection: Selection) -> int | None:
+        """Return the open node above that explains this row now; one that did once does not."""
+        above = int(selection.explained_by[row])
+        return above if above in self._open and above != row else None
 
     def _beneath(self, row: int) -> set[int]:
         """Return the rows whose shards are some of ``row``'s, found once for each."""
@@ -140,8 +145,8 @@ class Verdicts:
         """Close verdicts that an open node above now explains."""
         done: list[Transition] = []
         for row, held in list(self._open.items()):
-            above = int(selection.explained_by[row])
-            if above >= 0 and above in self._open and above != row:
+            above = self._explained(row, selection)
+            if above is not None:
                 del self._open[row]
                 reason = reason_closed(self._fleet.rows[above])
                 done.append(_closed(held, at, reason))

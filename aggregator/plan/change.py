@@ -187,6 +187,11 @@ class ChangeBook:
             return LADDER[-1], 0
         return rungs(2.0 * max(fast, self._shortest), shortest=self._shortest)
 
+    def _least(self, column: int) -> int:
+        """Return the shortest rung at which the metric's source has something new to say."""
+        refresh = self._fleet.metrics[column].refresh
+        return max([self._shortest, next((r for r in LADDER if r >= refresh), LADDER[-1])])
+
     def _open(self, pool: int, column: int, rung: int, rows: Ints, *, slow: bool) -> None:
         left = self.cells.get((pool, column, int(slow)))
         self._epochs += left is not None
@@ -208,8 +213,20 @@ class ChangeBook:
         if isnan(phi):
             return
         cell.phi = phi
-        if not (self._fixed or cell.moved):
+        if not (self._fixed or cell.moved or self._of_nodes(cell)):
             self._choose_rungs(cell)
+            self._follow(cell.column)
+
+    def _of_nodes(self, cell: ChangeCell) -> bool:
+        return int(cell.rows[0]) >= self._fleet.shard_count
+
+    def _follow(self, column: int) -> None:
+        """Move inner nodes to the rungs of the shards: where these fold nothing, nodes are NaN."""
+        cells = [cell for cell in self.cells.values() if cell.column == column]
+        for cell in filter(self._of_nodes, cells):
+            of_shards = {c.rung for c in cells if c.slow == cell.slow and not self._of_nodes(c)}
+            if of_shards and cell.rung not in of_shards:
+                self._open(cell.pool, column, min(of_shards), cell.rows, slow=cell.slow)
 
     def _choose_rungs(self, cell: ChangeCell) -> None:
         """Leave a rung that the pool's τ asks to leave: that part learns anew at another one.
@@ -220,8 +237,11 @@ class ChangeBook:
         other = self.cells.get((cell.pool, cell.column, 1))
         if other is None:
             return
-        fast, slow = rungs(tau_seconds(cell.phi, cell.rung), shortest=self._shortest)
-        fast = max(min(fast, self._longest), self._shortest)
+        shortest = self._least(cell.column)
+        if shortest >= LADDER[-1]:
+            return
+        fast, slow = rungs(tau_seconds(cell.phi, cell.rung), shortest=shortest)
+        fast = max(min(fast, self._longest), shortest)
         new_fast = fast if _far(cell.rung, fast) else cell.rung
         new_slow = slow if _far(other.rung, slow) else other.rung
         if new_slow <= new_fast:

@@ -5,15 +5,25 @@ really is, and whether its signs have memory (statistics.md G1).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ...engine.calibration import LADDER
 from ...engine.evalue import Validity
-from ...engine.level import REVIEWS, LevelReport
-from ...engine.margin import LEVEL_LAMBDAS, Gate, effective_margin, gate, healthy_spread
+from ...engine.level import REMEMBERED, REVIEWS, LevelReport
+from ...engine.margin import (
+    LEVEL_LAMBDAS,
+    Gate,
+    effective_margin,
+    gate,
+    group_lag,
+    healthy_spread,
+    in_company,
+    own_lag,
+    own_memory,
+)
 from ...proto.messages import LevelPlan
 from ..state.fleet import Fleet
 
@@ -26,11 +36,15 @@ POOL_BELOW = 5  # members below which the spread is pooled over the groups of th
 QUORUM = 0.8  # share of a group's streams that must have come as far as a review asks
 LONGER = 5  # "next longer block" is the next of the ladder at least so many times as long
 WIDENED = 1.05  # a margin that grows by less is left alone
+IMPROVING = 3  # reviews that may raise a class or a grid; later ones only lower it, or widen
 
 
 @dataclass(slots=True)
 class LevelCell:
-    """What the plan holds of one group and metric; ``margin`` None = the group abstains."""
+    """What the plan holds of one group and metric; ``margin`` None = the group abstains.
+
+    ``best`` is the highest class that a review after the third may still give.
+    """
 
     group: int
     column: int
@@ -40,6 +54,7 @@ class LevelCell:
     validity: Validity = Validity.NONE
     epoch: int = 0
     reviewed: int = 0
+    best: Validity = Validity.CONSTRUCTION
     reason: str = "not yet reviewed"
 
 
@@ -49,6 +64,7 @@ class LevelBook:
     def __init__(self, fleet: Fleet, shortest: int) -> None:
         """Open a cell for each group of three or more and each metric with a margin."""
         self._fleet = fleet
+        self._remembers = np.zeros((len(fleet.rows), len(fleet.metrics)), dtype=np.bool_)
         self.cells: dict[tuple[int, int], LevelCell] = {}
         sizes = fleet.group_sizes()
         for g in range(len(fleet.groups)):
@@ -85,11 +101,11 @@ class LevelBook:
         return margin, largest, epoch
 
     def validity(self) -> npt.NDArray[np.int8]:
-        """Return the class (R, M) of every level stream as the cells stand."""
+        """Return the class (R, M) of every level stream: its group's, or less by its own memory."""
         out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.int8)
         for (g, j), cell in self.cells.items():
             out[self._fleet.group == g, j] = cell.validity
-        return out
+        return np.where(self._remembers, np.minimum(out, np.int8(Validity.EMPIRICAL)), out)
 
     def rungs(self) -> Ints:
         """Return the rung (R, M) whose level evidence counts, 0 where there is none."""
@@ -110,12 +126,19 @@ class LevelBook:
 
         ``notes`` (R, M) as last heard; rows with an open verdict are not part of "healthy".
         """
-        changed = False
-        for cell in self.cells.values():
-            if cell.rung == rung and self._due(cell, notes):
-                self._review(cell, notes, open_rows)
-                changed = True
-        return changed
+        due = [c for c in self.cells.values() if c.rung == rung and self._due(c, notes)]
+        company = self._company(rung, notes) if due else open_rows
+        for cell in due:
+            self._review(cell, notes, open_rows, company)
+        return bool(due)
+
+    def _company(self, rung: int, notes: LevelReport) -> Bools:
+        """Return which streams (R, M) make no more plusses than the others of their group."""
+        alike = np.ones(notes.observed.shape, dtype=np.bool_)
+        for cell in (c for c in self.cells.values() if c.rung == rung):
+            rows = np.flatnonzero(self._fleet.group == cell.group)
+            alike[rows, cell.column] = in_company(notes.plusses[rows, cell.column])
+        return alike
 
     def _due(self, cell: LevelCell, notes: LevelReport) -> bool:
         if cell.margin is None or cell.reviewed >= len(REVIEWS):
@@ -129,48 +152,85 @@ class LevelBook:
         later = REVIEWS[cell.reviewed + 1 :]  # until then, hosts that have not spoken are awaited
         return bool(later and (heard >= later[0]).mean() >= QUORUM)
 
-    def _review(self, cell: LevelCell, notes: LevelReport, open_rows: Bools) -> None:
+    def _review(
+        self, cell: LevelCell, notes: LevelReport, open_rows: Bools, company: Bools
+    ) -> None:
         cell.reviewed += 1
-        rows = self._fleet.group == cell.group
-        j = cell.column
+        j, now = cell.column, self._margin(cell)
         spread = healthy_spread(notes.median[self._spread_rows(cell) & ~open_rows, j])
         margin = effective_margin(self._default(cell), spread)
         if margin is None:
-            cell.margin, cell.validity, cell.epoch = None, Validity.NONE, cell.epoch + 1
-            cell.reason = (
-                f"heterogeneous_group: spread {spread:.3g} asks for more than four margins"
-            )
-            return
-        well = self._pool_rows(cell) & ~open_rows & ~(notes.median[:, j] > margin)
-        verdict = gate(
-            members=int(np.isfinite(notes.median[rows, j]).sum()),
-            runs=notes.runs[well, j].sum(axis=0),
-            plusses=notes.plusses[well, j].sum(axis=0),
-            noise_ratio=_typical(notes.noise_ratio[well, j]),
-            lag_one=_typical(notes.lag_one[well, j]),
-        )
-        self._apply(cell, margin, verdict)
+            why = f"heterogeneous_group: spread {spread:.3g} asks for more than four margins"
+            self._close(cell, why)
+            cell.margin = None
+        elif margin > WIDENED * now:
+            self._close(cell, f"margin widened to {margin:.3g}: not yet reviewed")
+            cell.margin = margin
+        else:
+            well = ~open_rows & ~(notes.median[:, j] > now)
+            self._apply(cell, self._judge(cell, notes, well, company[:, j]))
+            if cell.validity > Validity.NONE:  # else it was moved, and is judged anew there
+                self._note_memory(cell, notes, well, ~open_rows)
 
-    def _apply(self, cell: LevelCell, margin: float, verdict: Gate) -> None:
+    def _judge(self, cell: LevelCell, notes: LevelReport, well: Bools, company: Bools) -> Gate:
+        """Ask the gate, without rows that make far more plusses than both group and pool."""
+        j, group = cell.column, self._fleet.group == cell.group
+        well = well & self._pool_rows(cell)
+        rows = np.flatnonzero(well)
+        counted = rows[company[rows] | in_company(notes.plusses[rows, j])]
+        verdict = gate(
+            members=int(np.isfinite(notes.median[group, j]).sum()),
+            runs=notes.runs[counted, j].sum(axis=0),
+            plusses=notes.plusses[counted, j].sum(axis=0),
+            noise_ratio=_typical(notes.noise_ratio[well, j]),
+            lag_one=group_lag(notes.lag_one[well, j], _remembered(notes)[well, j]),
+        )
+        if cell.reviewed <= IMPROVING:
+            return verdict
+        return replace(
+            verdict,
+            validity=min(verdict.validity, cell.best),
+            largest_lambda=min(verdict.largest_lambda, cell.largest_lambda),
+        )
+
+    def _note_memory(
+        self, cell: LevelCell, notes: LevelReport, well: Bools, not_open: Bools
+    ) -> None:
+        """Lower the class of single rows, until the next epoch, whose own past shows memory.
+
+        Who stands beyond the margin for long is not judged by plusses: they are what is claimed.
+        """
+        j, rows = cell.column, np.flatnonzero(self._fleet.group == cell.group)
+        by_lag = own_lag(notes.lag_one[rows, j], _remembered(notes)[rows, j])
+        by_plusses = own_memory(notes.runs[rows, j], notes.plusses[rows, j])
+        self._remembers[rows, j] |= (by_lag & not_open[rows]) | (by_plusses & well[rows])
+
+    def _apply(self, cell: LevelCell, verdict: Gate) -> None:
         if verdict.validity == Validity.NONE:
             self._lengthen(cell, verdict)
             return
-        wider = cell.margin is None or margin > WIDENED * cell.margin
-        new_grid = verdict.largest_lambda != cell.largest_lambda
-        better = verdict.validity > cell.validity and cell.validity > Validity.NONE
-        if wider or new_grid or better:
-            cell.epoch += 1
-            cell.margin, cell.largest_lambda = margin, verdict.largest_lambda
-        cell.validity, cell.reason = verdict.validity, verdict.reason
+        new_grid = _bets(verdict.largest_lambda) != _bets(cell.largest_lambda)
+        better = verdict.validity > cell.validity > Validity.NONE
+        if new_grid or better:
+            self._close(cell, verdict.reason)
+            cell.largest_lambda = verdict.largest_lambda
+        cell.validity = cell.best = verdict.validity
+        cell.reason = verdict.reason
 
     def _lengthen(self, cell: LevelCell, verdict: Gate) -> None:
         """Move to the next longer block and judge it anew, or abstain when there is none."""
         longer = [rung for rung in LADDER if rung >= LONGER * cell.rung]
-        cell.validity, cell.reason, cell.epoch = Validity.NONE, verdict.reason, cell.epoch + 1
+        self._close(cell, verdict.reason)
         if longer:
             cell.rung, cell.reviewed = longer[0], 0
+            cell.best, cell.largest_lambda = Validity.CONSTRUCTION, LEVEL_LAMBDAS[-1]
         else:
             cell.margin = None
+
+    def _close(self, cell: LevelCell, reason: str) -> None:
+        """Begin a new epoch of class none, with nothing held against a single row."""
+        cell.validity, cell.reason, cell.epoch = Validity.NONE, reason, cell.epoch + 1
+        self._remembers[self._fleet.group == cell.group, cell.column] = False
 
     def _margin(self, cell: LevelCell) -> float:
         return self._default(cell) if cell.margin is None else cell.margin
@@ -203,6 +263,16 @@ class LevelBook:
         alike = np.array([s.job == job for s in shards] + [False] * len(fleet.nodes))
         small = fleet.group_sizes()[fleet.group] < POOL_BELOW
         return alike & small
+
+
+def _bets(largest_lambda: float) -> int:
+    """Return how many bets a grid up to ``largest_lambda`` holds: what makes two grids differ."""
+    return sum(value <= largest_lambda for value in LEVEL_LAMBDAS)
+
+
+def _remembered(notes: LevelReport) -> Ints:
+    """Return how many contrasts the medians and autocorrelations (R, M) are of."""
+    return np.clip(notes.observed, 0, REMEMBERED)
 
 
 def _typical(values: Floats) -> float:

@@ -1,8 +1,10 @@
+from dataclasses import replace
 from math import log
 
+import numpy as np
 import pytest
 
-from tessera.adapters.catalogue import LADDER, BadMetric, default_catalogue
+from tessera.adapters.catalogue import LADDER, BadMetric, apply_transform, default_catalogue
 
 CATALOGUE = default_catalogue()
 
@@ -52,6 +54,17 @@ def test_a_total_of_seconds_is_a_counter_and_no_duration() -> None:
 def test_each_reason_of_throttling_is_judged_alike() -> None:
     row = CATALOGUE.of("throttled_thermal_ratio")
     assert (row.name, row.transform, row.scale) == ("throttled_thermal_ratio", "log1p", 1000.0)
+
+
+def test_unknown_bytes_follow_the_row_of_memory() -> None:
+    row = CATALOGUE.of("cache_resident_bytes")
+    assert row == replace(CATALOGUE.of("memory_used_bytes"), name="cache_resident_bytes")
+    assert (row.transform, row.direction, row.margin) == ("log1p", 0, None)
+
+
+def test_a_thousandth_of_a_hundred_gigabytes_survives_a_block() -> None:
+    held = apply_transform(CATALOGUE.of("cache_bytes"), [1e11, 1.001e11]).astype(np.float32)
+    assert float(held[1] - held[0]) == pytest.approx(0.001, rel=0.01)
 
 
 def test_an_unknown_name_is_two_sided_and_has_no_margin() -> None:

@@ -187,3 +187,41 @@ def test_new_columns_begin_the_open_block_anew_and_reopen_none() -> None:
 
 def test_a_fold_that_watches_nothing_gives_nothing() -> None:
     assert Fold((3, 2)).push(0.0, np.zeros((3, 2))) == []
+
+
+def seldom(rung: int, every: int, stop: int, lost: frozenset[int] = frozenset()) -> list[float]:
+    """Return the blocks of a metric read each ``every`` s beside one that is read each second."""
+    made = Fold((1, 2), 1.0, [1.0, float(every)])
+    made.watch({rung: np.array([0, 1])})
+    found = []
+    for t in range(stop):
+        value = float(t) if t % every == 0 and t not in lost else np.nan
+        found += made.push(float(t), np.array([[1.0, value]]))
+    assert all(block.x[0, 0] == 1.0 for block in found)
+    return [float(block.x[0, 1]) for block in found]
+
+
+def test_a_metric_is_held_against_its_own_interval_and_not_the_clock() -> None:
+    assert seldom(30, 15, 90) == [7.5, 37.5, 67.5]
+
+
+def test_a_block_in_which_a_seldom_metric_misses_half_its_values_has_none() -> None:
+    np.testing.assert_array_equal(seldom(30, 15, 90, frozenset({45})), [7.5, np.nan, 67.5])
+
+
+def test_an_interval_that_does_not_divide_the_rung_leaves_no_block_out() -> None:
+    assert seldom(30, 20, 120) == [10.0, 40.0, 70.0, 100.0]
+
+
+def test_a_rung_shorter_than_a_metrics_interval_has_a_value_where_one_falls() -> None:
+    np.testing.assert_array_equal(seldom(5, 15, 30), [0.0, np.nan, np.nan, 15.0, np.nan, np.nan])
+
+
+@given(st.sampled_from([1, 2, 5, 7, 15, 20, 29]), st.sampled_from([30, 60, 120]))
+def test_a_metric_that_loses_nothing_has_a_value_in_every_block(every: int, rung: int) -> None:
+    assert np.isfinite(seldom(rung, every, 4 * rung)).all()
+
+
+def test_what_is_beyond_float32_becomes_infinite_and_is_not_hidden() -> None:
+    (block,) = fold(1).push(0.0, tick(1e39))
+    assert np.isposinf(block.x[0, 0])

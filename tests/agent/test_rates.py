@@ -30,9 +30,26 @@ def test_a_counter_that_stands_still_has_the_rate_zero() -> None:
     assert play([0.0, 1.0], [7.0, 7.0])[1] == 0.0
 
 
-def test_a_missing_value_costs_its_own_rate_and_the_next_and_is_not_bridged() -> None:
-    found = play([0.0, 1.0, 2.0, 3.0, 4.0], [0.0, 1.0, np.nan, 3.0, 4.0])
-    np.testing.assert_array_equal(found, [np.nan, 1.0, np.nan, np.nan, 1.0])
+def test_after_one_missing_value_the_rate_is_what_moved_since_the_last_one() -> None:
+    found = play([0.0, 1.0, 2.0, 3.0, 4.0], [0.0, 1.0, np.nan, 5.0, 6.0])
+    np.testing.assert_array_equal(found, [np.nan, 1.0, np.nan, 2.0, 1.0])
+
+
+def test_a_longer_gap_is_not_bridged() -> None:
+    found = play([0.0, 1.0, 2.0, 3.0, 4.0], [0.0, np.nan, np.nan, 3.0, 4.0])
+    np.testing.assert_array_equal(found, [np.nan, np.nan, np.nan, np.nan, 1.0])
+
+
+def test_a_counter_read_more_seldom_than_the_clock_ticks_has_rates_when_it_is_read() -> None:
+    rates = Rates([0, 1], [1.0, 15.0])
+    found = []
+    for t in range(31):
+        seldom = 60.0 * t if t % 15 == 0 else np.nan
+        found.append(rates.push(float(t), np.array([[2.0 * t, seldom]]))[0])
+    quick, slow = np.array(found).T
+    np.testing.assert_array_equal(quick[1:], 2.0)
+    assert np.flatnonzero(np.isfinite(slow)).tolist() == [15, 30]
+    assert slow[15] == slow[30] == 60.0
 
 
 @pytest.mark.parametrize(

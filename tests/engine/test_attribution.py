@@ -71,7 +71,7 @@ def test_where_the_children_disagree_each_is_considered_on_its_own() -> None:
 
 
 def test_children_without_a_hypothesis_do_not_count() -> None:
-    silent = frozenset(["h0s1", "h0s2"])
+    silent = frozenset(["h0s1", "h0s2", "h0s3"])
     assert Told(RACK).explain("h0", "h0s0", silent=silent) == {"h0": "h0", "h0s0": "h0"}
 
 
@@ -104,8 +104,24 @@ def test_physical_goes_before_logical_when_both_explain_equally() -> None:
 def test_one_ill_shard_of_a_small_stage_is_not_told_as_the_stage() -> None:
     pair: Tree = {"stage": ["a", "b"]}
     told = Told(pair, logical=frozenset(["stage"])).explain("stage", "a")
-    assert told == {"a": "a", "stage": "a"}
-    assert Told(pair).explain("stage", "a") == {"stage": "stage", "a": "stage"}
+    assert told == {"a": "a"}
+
+
+def test_a_rack_of_two_hosts_is_not_blamed_for_one_of_them_and_is_for_both_or_neither() -> None:
+    pair: Tree = {"rack": ["a", "b"]}
+    assert Told(pair).explain("rack", "a") == {"a": "a"}
+    assert Told(pair).explain("rack", "a", "b") == {"rack": "rack", "a": "rack", "b": "rack"}
+    assert Told(pair).explain("rack") == {"rack": "rack"}
+
+
+def test_of_two_children_one_that_abstains_leaves_the_other_to_decide() -> None:
+    told = Told({"rack": ["a", "b"]}).explain("rack", "a", silent=frozenset(["b"]))
+    assert told == {"rack": "rack", "a": "rack"}
+
+
+def test_half_of_four_children_are_enough() -> None:
+    four: Tree = {"rack": ["a", "b", "c", "d"]}
+    assert set(Told(four).explain("rack", "a", "b").values()) == {"rack"}
 
 
 def test_overlapping_nodes_that_explain_different_things_are_both_reported() -> None:

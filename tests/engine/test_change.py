@@ -159,27 +159,69 @@ def test_blocks_that_never_came_break_a_pair_like_those_that_came_empty() -> Non
     assert made.lag_sums(np.arange(6))[:, 0].tolist() == [148.0] * 6
 
 
-def test_a_stream_that_does_not_move_goes_on_learning_says_so_and_never_bets() -> None:
-    made, x = channel(6), np.full((460, 6), 45.3)
-    play(made, x[:LEARNING_BLOCKS])
-    assert settle(made, phi=0.3).tolist() == []
-    assert made.learned().tolist() == [OFFSET_BLOCKS] * 6
-    log_m = play(made, x[LEARNING_BLOCKS:], first=LEARNING_BLOCKS)
+def test_a_stream_that_does_not_move_knows_its_offset_never_reports_and_never_bets() -> None:
+    made, x = channel(6), np.full((460, 6), 45.3) + np.arange(6.0)
+    told = [play(made, x[b : b + 1], first=b).any() or len(made.ready()) for b in range(460)]
+    assert not any(told)
+    assert (made.learned() < OFFSET_BLOCKS).all()
+    assert np.isfinite(made.offset).all()
     assert (made.mixture.age == 0).all()
-    assert (log_m == 0.0).all()
 
 
-def test_a_stream_that_begins_to_move_settles_on_what_moved() -> None:
-    made = channel(40)
-    play(made, np.full((LEARNING_BLOCKS, 40), 45.3))
-    settle(made, phi=0.0)
-    x = fleet(92, 150 + 60, n=40)
-    x[180:, 3] += 5.0
-    play(made, x[:150], first=LEARNING_BLOCKS)
+@pytest.mark.parametrize("still", [30, 49, 50, 51, 240])
+def test_learning_begins_with_the_last_still_block_before_the_first_movement(still: int) -> None:
+    made, x = channel(40), fleet(92, 190, n=40)
+    play(made, np.repeat(x[:1], still, axis=0))
+    moving = play(made, x[1:52], first=still)
+    assert (moving == 0.0).all()
+    assert made.learned().tolist() == [52] * 40
+    known = np.median(x[:OFFSET_BLOCKS] - x[:OFFSET_BLOCKS].mean(axis=1)[:, None], axis=0)
+    assert made.offset - made.offset.mean() == pytest.approx(known - known.mean(), abs=0.3)
+
+
+def test_a_stream_that_begins_to_move_is_learned_then_bet() -> None:
+    made, x = channel(40), fleet(92, LEARNING_BLOCKS + 60, n=40)
+    still = 240
+    play(made, np.repeat(x[:1], still, axis=0))
+    x[230:, 3] += 5.0
+    play(made, x[1:LEARNING_BLOCKS], first=still)
     assert len(settle(made, phi=0.0)) == 40
-    log_m = play(made, x[150:], first=LEARNING_BLOCKS + 150)
+    log_m = play(made, x[LEARNING_BLOCKS:], first=still + LEARNING_BLOCKS - 1)
     assert log_m[:, 3].max() >= CROSSING
     assert np.delete(log_m, 3, axis=1).max() < CROSSING
+
+
+def test_a_stream_that_falls_still_while_it_learns_begins_again_and_keeps_its_offset() -> None:
+    x, made = fleet(92, LEARNING_BLOCKS, n=8), channel(8)
+    x[OFFSET_BLOCKS - 1 :] = x[OFFSET_BLOCKS - 1]
+    play(made, x)
+    assert made.ready().tolist() == []
+    assert made.learned().tolist() == [0] * 8
+    assert np.isfinite(made.offset).all()
+
+
+def every_second(blocks: int, phi: float | None) -> ChangeChannel:
+    """Return six streams of which the first is there in every second block only."""
+    made, x = channel(6), fleet(96, blocks, n=6)
+    x[1::2, 0] = np.nan
+    if phi is not None:
+        made.phi[:] = phi
+    play(made, x)
+    return made
+
+
+@pytest.mark.parametrize("phi", [None, 0.5])
+def test_a_stream_without_neighbours_in_time_goes_on_learning_and_says_so(
+    phi: float | None,
+) -> None:
+    for blocks in (400, 700):
+        made = every_second(blocks, phi)
+        assert made.ready().tolist() == [1, 2, 3, 4, 5]
+        assert OFFSET_BLOCKS <= made.learned()[0] < LEARNING_BLOCKS
+
+
+def test_where_phi_is_nought_a_stream_needs_no_neighbours() -> None:
+    assert every_second(400, 0.0).ready().tolist() == list(range(6))
 
 
 def test_scores_of_the_baseline_have_variance_one_whatever_the_tails() -> None:
@@ -212,6 +254,7 @@ def test_streams_settle_one_by_one_and_the_last_does_not_disturb_the_first() -> 
 def test_frozen_blocks_change_nothing_wherever_they_come(seed: int) -> None:
     rng, x = np.random.default_rng(seed), fleet(seed, 260, n=6)
     plain, frozen, nothing = channel(6), channel(6), np.full((1, 6), np.nan)
+    plain.phi[:] = frozen.phi[:] = 0.0  # known from the start: no block has a neighbour here
     for b in range(260):
         for made in (plain, frozen):
             play(made, x[b : b + 1], first=2 * b)

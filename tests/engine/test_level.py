@@ -136,13 +136,13 @@ def test_a_cut_grid_bets_less_and_an_empty_one_not_at_all() -> None:
     assert log_m[-1, 0] > log_m[-1, 1] > 0.0 >= log_m[-1, 2]
 
 
-def test_reviews_are_due_after_twenty_sixty_and_two_hundred_contrasts_only() -> None:
+def test_reviews_are_due_after_the_stated_numbers_of_contrasts_only() -> None:
     made, due = channel(1), []
-    for b in range(300):
+    for b in range(2100):
         made.step(b, np.zeros(1), np.ones(1, dtype=np.bool_))
         if made.due[0]:
             due.append(b + 1)
-    assert tuple(due) == REVIEWS == (20, 60, 200)
+    assert tuple(due) == REVIEWS == (20, 60, 200, 600, 2000)
 
 
 def test_a_review_counts_contrasts_and_is_due_once_though_blocks_go_missing() -> None:
@@ -172,11 +172,42 @@ def test_the_report_is_about_the_last_contrasts_in_their_order(blocks: int) -> N
 
 def test_a_report_counts_the_runs_of_plusses_of_each_stream() -> None:
     made = channel(2)
-    plus = np.array([[0.1, 0.0]] * 6 + [[0.0, 0.1]])
+    plus = np.array([[0.1, 0.0]] * 6 + [[0.0, 0.1]] + [[0.0, 0.0]])
     play(made, plus)
     told = made.report()
-    assert told.runs.tolist() == [[7, 6, 5, 4, 3], [7, 0, 0, 0, 0]]
+    assert told.runs.tolist() == [[8, 6, 5, 4, 3], [8, 1, 0, 0, 0]]
     assert told.plusses.tolist() == [[6, 5, 4, 3, 2], [1, 0, 0, 0, 0]]
+
+
+def test_a_fault_under_way_changes_neither_counts_nor_noise_of_the_report() -> None:
+    made, healthy = channel(2), contrasts(82, 50, 2, 0.0)
+    play(made, healthy)
+    before = made.report()
+    play(made, np.full((9, 2), 0.1), first=50)
+    after = made.report()
+    assert after.observed.tolist() == [59, 59]
+    np.testing.assert_array_equal(after.runs, before.runs)
+    np.testing.assert_array_equal(after.plusses, before.plusses)
+    np.testing.assert_allclose(after.noise_ratio, before.noise_ratio)
+    np.testing.assert_allclose(after.lag_one, before.lag_one)
+
+
+def test_signs_against_another_margin_are_forgotten() -> None:
+    made = channel(3)
+    play(made, np.tile([[0.1], [0.1], [0.0]], (10, 3)))
+    made.restart(np.array([1, 2]), np.array([MARGIN, 0.2]), np.full(2, 0.9), 500)
+    told = made.report()
+    assert told.runs[0].tolist() == told.runs[1].tolist() == [30, 20, 10, 0, 0]
+    assert told.runs[2].sum() == told.plusses[2].sum() == 0
+    assert told.observed.tolist() == [30, 30, 30]
+
+
+def test_the_noise_is_taken_against_the_margin_that_holds() -> None:
+    made = channel(1)
+    play(made, contrasts(83, 200, 1, 0.0, sd=0.04))
+    narrow = made.report().noise_ratio[0]
+    made.restart(np.array([0]), np.array([0.2]), np.array([0.9]), 500)
+    assert made.report().noise_ratio[0] < 0.4 * narrow
 
 
 def test_a_stream_without_a_contrast_is_reported_as_not_known() -> None:
@@ -189,9 +220,9 @@ def test_a_stream_without_a_contrast_is_reported_as_not_known() -> None:
 
 def test_a_report_is_a_copy_of_that_moment() -> None:
     made = channel(1)
-    play(made, np.full((3, 1), 0.1))
+    play(made, np.full((3, 1), 0.0))
     told = made.report()
-    play(made, np.full((3, 1), 0.1), first=3)
+    play(made, np.full((3, 1), 0.0), first=3)
     assert (told.observed[0], told.runs[0, 0]) == (3, 3)
 
 

@@ -1,17 +1,25 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from tessera.engine.arrays import Floats, Ints
 from tessera.engine.evalue import Validity
 from tessera.engine.margin import (
     LEVEL_LAMBDAS,
+    MOST_MEMORY,
     PlusRuns,
     effective_margin,
     gate,
+    group_lag,
     healthy_spread,
+    in_company,
     level_bets,
     level_weights,
     noise,
+    own_lag,
+    own_memory,
     signs,
     upper_limit,
 )
@@ -52,7 +60,8 @@ def pooled_runs(r: Floats, margin: float) -> tuple[Ints, Ints]:
     runs = PlusRuns.start(r.shape[1])
     for row in r:
         runs.update(signs(row, np.full(r.shape[1], margin)))
-    return runs.pooled()
+    ended = runs.ended()
+    return ended[0].sum(axis=0), ended[1].sum(axis=0)
 
 
 def test_an_offset_just_inside_the_margin_never_crosses() -> None:
@@ -80,7 +89,7 @@ def test_memory_at_the_scale_of_the_margin_is_refused() -> None:
     r = ar_noise(np.random.default_rng(7), 0.9, 2000, 8)
     runs, plusses = pooled_runs(r, 1.0)
     verdict = gate(members=16, runs=runs, plusses=plusses, **CALM)
-    assert plusses[4] / runs[4] > 0.7
+    assert plusses[4] / runs[4] > MOST_MEMORY
     assert verdict.validity is Validity.NONE
     assert "next longer block" in verdict.reason
 
@@ -141,6 +150,84 @@ def test_a_missing_sign_breaks_the_run() -> None:
     for sign in [1, 1, np.nan, 1, 1, 1]:
         runs.update(np.array([float(sign)]))
     assert runs.runs[0, 4] == 0
+
+
+def test_the_streak_under_way_is_not_counted_until_it_ends() -> None:
+    runs = PlusRuns.start(2)
+    for sign in [1, 1, -1, 1, 1, 1]:
+        runs.update(np.array([1.0, float(sign)]))
+    counts, plusses = runs.ended()
+    assert counts.tolist() == [[0] * 5, [3, 2, 1, 0, 0]]
+    assert plusses.tolist() == [[0] * 5, [2, 1, 0, 0, 0]]
+    runs.update(np.array([-1.0, -1.0]))
+    assert runs.ended()[1].tolist() == [[6, 5, 4, 3, 2], [5, 3, 1, 0, 0]]
+
+
+def test_a_restart_forgets_the_signs_of_its_rows_only() -> None:
+    runs = PlusRuns.start(2)
+    for _ in range(6):
+        runs.update(np.ones(2))
+    runs.restart(np.array([1]))
+    assert runs.streak.tolist() == [6, 0]
+    assert runs.runs.sum(axis=1).tolist() == runs.plusses.sum(axis=1).tolist() == [20, 0]
+
+
+def test_a_group_in_which_all_have_memory_keeps_nearly_all_of_its_members() -> None:
+    runs = PlusRuns.start(32)
+    for row in ar_noise(np.random.default_rng(12), 0.9, 600, 32):
+        runs.update(signs(row, np.ones(32)))
+    assert in_company(runs.ended()[1]).mean() > 0.9
+
+
+def test_a_few_that_make_nothing_but_plusses_are_not_in_company() -> None:
+    rng, runs = np.random.default_rng(13), PlusRuns.start(32)
+    for block in range(60):
+        ill = np.where(np.arange(32) < 8, 0.9 * (block >= 40), 0.0)
+        runs.update(np.where(rng.random(32) < np.maximum(ill, 0.02), 1.0, -1.0))
+    assert not in_company(runs.ended()[1])[:8].any()
+    assert in_company(runs.ended()[1])[8:].mean() > 0.9
+
+
+@settings(max_examples=40)
+@given(arrays(np.int64, st.tuples(st.integers(1, 9), st.just(5)), elements=st.integers(0, 50)))
+def test_no_count_of_plusses_leaves_out_more_than_half(plusses: Ints) -> None:
+    one_count = np.repeat(plusses[:, :1], 5, axis=1)
+    assert in_company(one_count).mean() >= 0.5
+    assert in_company(one_count)[np.argmin(plusses[:, 0])]
+
+
+def test_own_memory_needs_more_plusses_than_a_fair_coin_makes() -> None:
+    counts = np.array([[100, 40, 20, 10, 5]] * 3)
+    plusses = np.array([[40, 20, 10, 5, 2], [40, 30, 20, 10, 5], [100, 0, 0, 0, 0]])
+    assert own_memory(counts, plusses).tolist() == [False, True, False]
+    assert not own_memory(np.zeros((1, 5), dtype=np.int64), np.zeros((1, 5), dtype=np.int64)).any()
+
+
+def test_own_lag_is_judged_by_how_many_values_show_it_and_by_the_group() -> None:
+    values = np.array([20, 240, 240, 240, 240])
+    assert own_lag(np.array([0.6, 0.6, 0.3, 0.0, np.nan]), values).tolist() == [
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert not own_lag(np.full(5, 0.6), values).any()
+
+
+@pytest.mark.parametrize(
+    ("lag_one", "values", "told"),
+    [(0.34, 60, 0.3), (0.34, 2000, 0.34), (0.2, 60, 0.2), (-0.34, 60, -0.3), (-0.9, 60, -0.9)],
+)
+def test_the_lag_of_a_group_is_beyond_the_limit_only_when_chance_cannot_explain_it(
+    lag_one: float, values: int, told: float
+) -> None:
+    around = lag_one + np.array([-0.1, 0.0, 0.1, np.nan])
+    assert group_lag(around, np.full(4, values)) == pytest.approx(told)
+
+
+def test_the_lag_of_a_group_without_any_is_not_known() -> None:
+    assert np.isnan(group_lag(np.full(4, np.nan), np.zeros(4, dtype=np.int64)))
 
 
 def test_pooled_with_an_ill_shard_the_gate_would_refuse() -> None:

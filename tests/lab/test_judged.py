@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import log1p
 from pathlib import Path
 
@@ -7,7 +8,13 @@ import pytest
 from tessera.adapters.catalogue import LADDER, Metric, default_catalogue
 from tessera.adapters.recording import Recording
 from tessera.adapters.topology.model import Node, Topology
-from tessera.lab.judged import judged_metrics
+from tessera.lab.judged import (
+    judged_metrics,
+    not_judged,
+    refuse_unplayable,
+    shortest_rung,
+    with_rungs_from,
+)
 
 
 def recording(*metrics: str, overrides: object = None) -> Recording:
@@ -83,3 +90,64 @@ def test_a_margin_is_not_given_to_a_metric_without_one() -> None:
 def test_a_margin_that_is_no_share_is_refused(margin: float) -> None:
     with pytest.raises(ValueError, match=r"^--margin .*: not a share in \(0, 1\); write 0.05"):
         only("step_time_seconds", margin=margin)
+
+
+def test_every_metric_that_is_not_judged_says_so() -> None:
+    found = not_judged(recording("ecc_uncorrected", "nic_errors", "power_watts"))
+    assert [(a.scope, a.channel) for a in found] == [
+        ("ecc_uncorrected", "change"),
+        ("nic_errors", "change"),
+    ]
+    assert found[1].reason == "nic_errors is of kind counts: not judged yet"
+
+
+@pytest.mark.parametrize(("interval", "rung"), [(0.1, 1), (1.0, 1), (15.0, 30), (600.0, 600)])
+def test_the_shortest_block_holds_a_value(interval: float, rung: int) -> None:
+    assert shortest_rung(interval) == rung
+
+
+def test_no_block_holds_a_value_each_twenty_minutes() -> None:
+    with pytest.raises(ValueError, match="1200 s apart, and the longest block is 600 s"):
+        shortest_rung(1200.0)
+
+
+@pytest.mark.parametrize("shortest", LADDER)
+@pytest.mark.parametrize("metric", ["power_watts", "step_time_seconds", "temperature_celsius"])
+def test_no_block_is_shorter_than_asked_and_the_slow_one_is_longer(
+    metric: str, shortest: int
+) -> None:
+    row = only(metric)
+    found = with_rungs_from(row, shortest)
+    assert {found.fast, found.slow} <= set(LADDER)
+    assert found.fast == max(row.fast, shortest)
+    assert found.slow > found.fast or found.fast == LADDER[-1]
+    assert (found.level is None) == (row.level is None)
+    assert found.level is None or found.level >= shortest
+
+
+def test_blocks_that_are_long_enough_stay() -> None:
+    found = with_rungs_from(only("power_watts"), 5)
+    assert found == replace(only("power_watts"), refresh=5.0)
+
+
+def holding(metric: str, value: float) -> Recording:
+    return replace(recording(metric), values=np.full((1, 1, 1), value))
+
+
+@pytest.mark.parametrize(
+    ("metric", "value"),
+    [("power_watts", 1e39), ("power_watts", -1e31), ("energy_joules_total", 1e31)],
+)
+def test_a_value_that_no_block_can_hold_is_named_with_its_place(metric: str, value: float) -> None:
+    found = holding(metric, value)
+    with pytest.raises(ValueError, match=rf"^r: {metric} of 'g0' at t = 0 is [^\n]* leave"):
+        refuse_unplayable(found, *judged_metrics(found))
+
+
+@pytest.mark.parametrize(
+    ("metric", "value"),
+    [("power_watts", 1e29), ("step_time_seconds", 1e308), ("power_watts", np.nan)],
+)
+def test_a_value_that_a_block_can_hold_is_played(metric: str, value: float) -> None:
+    found = holding(metric, value)
+    refuse_unplayable(found, *judged_metrics(found))

@@ -159,6 +159,26 @@ def test_times_that_cannot_be_seconds_are_refused(
     assert line.endswith("; write t in seconds, Unix time or from 0")
 
 
+@pytest.mark.parametrize(
+    ("metric", "value"),
+    [("power_watts", 1e39), ("power_watts", -1e308), ("throttled_ratio", 1e308)],
+)
+def test_a_value_that_no_block_can_hold_is_refused_with_its_place(
+    tmp_path: Path, metric: str, value: float
+) -> None:
+    values = noise(12)
+    values[7, 2] = value
+    line = refusal(small(tmp_path / "r", rows(values, metric)))
+    assert f"{metric} of 'g2' at t = 7 is {value:g}, beyond what a block can hold" in line
+
+
+def test_a_number_that_the_engine_does_not_take_ends_the_play_in_one_line(tmp_path: Path) -> None:
+    overrides = {"work_total": {"scale": 1e60}}  # of its rates, which nobody has written down
+    total = np.cumsum(noise(12), axis=0)
+    line = refusal(small(tmp_path / "r", rows(total, "work_total"), metrics=overrides))
+    assert line.startswith(f"tessera replay: {tmp_path / 'r'}: stopped, x is infinite")
+
+
 def test_a_topology_without_shards_is_refused(folder: Path) -> None:
     (folder / "topology.json").write_text(json.dumps(flat([])))
     assert "topology.json: holds no shards; give accelerators the kind" in refusal(folder)

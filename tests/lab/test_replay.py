@@ -4,7 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tessera.adapters.recording_read import read_recording
 from tessera.adapters.synthetic.fleet import SyntheticFleet, null_fleet
+from tessera.lab.replay import Player
+from tessera.lab.ticks import ticks_of
 
 from .playing import (
     SLOWED,
@@ -288,13 +291,90 @@ def test_impossible_values_are_no_values(tmp_path: Path, value: float) -> None:
     assert play(small(tmp_path / "r", rows(values), shards=8)).open == ["g2"]
 
 
-@pytest.mark.parametrize("metric", ["power_watts", "throttled_ratio", "memory_used_bytes"])
-def test_huge_values_of_both_signs_play_without_a_warning(tmp_path: Path, metric: str) -> None:
+def test_huge_values_of_both_signs_play_without_a_warning(tmp_path: Path) -> None:
     values = np.where(np.indices((40, 4)).sum(axis=0) % 2, 1e308, -1e308)
-    assert play(small(tmp_path / "r", rows(values, metric))).verdicts == []
+    assert play(small(tmp_path / "r", rows(values, "memory_used_bytes"))).verdicts == []
+
+
+def beside(steps: np.ndarray, seldom: np.ndarray, metric: str, every: int) -> str:
+    """Return readings.csv of step times each second and another metric each ``every`` s."""
+    header, *lines = rows(steps).splitlines()
+    lines += rows(seldom, metric, every=float(every)).splitlines()[1:]
+    return "\n".join([header, *sorted(lines, key=lambda line: float(line.split(",")[0])), ""])
+
+
+POWER = {"power_watts": {"direction": "down", "margin": 25}}
+ENERGY = {"energy_joules_total": {"direction": "down", "margin": 25}}
+
+
+def test_a_metric_that_is_read_each_15_s_beside_a_quick_one_is_judged(tmp_path: Path) -> None:
+    power = 400.0 * noise(60, 8, seed=2)
+    power[:, 3] -= 100.0
+    text = beside(noise(900, 8), power, "power_watts", 15)
+    told = play(small(tmp_path / "r", text, shards=8, metrics=POWER))
+    assert told.open == ["g3"]
+    assert told.verdicts[0]["metrics"] == ["power_watts"]
+
+
+def test_a_healthy_metric_that_is_read_each_15_s_opens_nothing(tmp_path: Path) -> None:
+    text = beside(noise(900, 8), 400.0 * noise(60, 8, seed=2), "power_watts", 15)
+    assert play(small(tmp_path / "r", text, shards=8, metrics=POWER)).verdicts == []
+
+
+def test_a_counter_that_is_read_each_15_s_beside_a_quick_metric_has_a_rate(tmp_path: Path) -> None:
+    power = 400.0 * noise(60, 8, seed=2)
+    power[:, 3] -= 100.0
+    text = beside(noise(900, 8), np.cumsum(15 * power, axis=0), "energy_joules_total", 15)
+    told = play(small(tmp_path / "r", text, shards=8, metrics=ENERGY))
+    assert told.open == ["g3"]
+
+
+def test_what_is_read_but_not_played_is_counted_on_standard_error(tmp_path: Path) -> None:
+    facts = "t,node,code,state\n1,g0,xid-79,raised\n2,g0,xid-79,cleared\n"
+    event = {"event_id": "e", "event_class": "deploy", "event_ts": 3}
+    folder = small(tmp_path / "r", rows(noise(12)), facts=facts, events=[event])
+    result = run(folder, "--json")
+    assert result.stderr == (
+        f"tessera replay: {folder}: read but not played yet: facts.csv (2), events.json (1)\n"
+    )
+    assert [json.loads(line)["type"] for line in result.stdout.splitlines()] == ["summary"]
+
+
+def test_a_metric_that_is_not_judged_is_among_those_that_abstain(tmp_path: Path) -> None:
+    counts = rows(np.zeros((12, 4)), "nic_errors").split("\n", 1)[1]
+    abstained = play(small(tmp_path / "r", rows(noise(12)) + counts)).summary["abstained"]
+    reason = "nic_errors is of kind counts: not judged yet"
+    assert isinstance(abstained, list)
+    assert {"scope": "nic_errors", "channel": "change", "reason": reason} in abstained
 
 
 def test_a_thousand_healthy_ticks_of_64_shards_open_nothing(tmp_path: Path) -> None:
     told = play(synthetic(tmp_path / "r", SyntheticFleet(null_fleet(), 12), 1000))
     assert told.verdicts == []
     assert told.summary["shards"] == 64
+
+
+def rungs_after(folder: Path, block: int | None) -> tuple[int, ...]:
+    """Play and return every block length that the plan then has."""
+    recording = read_recording(folder)
+    player = Player(recording, ticks_of(recording), block=block)
+    assert len(list(player.transitions())) == 0
+    return player.lockstep.pipeline.planner.rungs()
+
+
+def test_the_block_that_was_asked_for_is_not_overruled_by_what_the_plan_learns(
+    tmp_path: Path,
+) -> None:
+    slow_noise = noise(3000, 8, spread=0.001)
+    for t in range(1, 3000):
+        slow_noise[t] *= slow_noise[t - 1] ** 0.97
+    folder = small(tmp_path / "r", rows(slow_noise, "flux"), shards=8)
+    assert rungs_after(folder, 1) == (1, 5)
+    assert rungs_after(folder, None) != (5, 30)  # its noise lasts longer than the catalogue says
+
+
+def test_a_block_that_is_too_short_for_a_seldom_metric_is_lengthened_for_that_one(
+    tmp_path: Path,
+) -> None:
+    text = beside(noise(60), noise(4), "power_watts", 15)
+    assert rungs_after(small(tmp_path / "r", text), 1) == (1, 5, 30, 120)

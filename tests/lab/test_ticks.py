@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import nan
 from pathlib import Path
 
@@ -30,6 +31,13 @@ def recording(times: npt.ArrayLike, values: npt.ArrayLike) -> Recording:
         codes=np.zeros(cells.shape, dtype=np.int8),
         errors={},
     )
+
+
+def every_tick_and_every(ticks: int, seldom: int) -> Floats:
+    """Return values (T, 1, 2): the first metric at each tick, the other each ``seldom`` ticks."""
+    values = np.full((ticks, 1, 2), nan)
+    values[:, 0, 0], values[::seldom, 0, 1] = 1.0, 2.0
+    return values
 
 
 def counted(ticks: int, shards: int = 2) -> Floats:
@@ -123,6 +131,33 @@ def test_times_that_cannot_be_seconds_are_refused_in_one_line(times: list[float]
 
 
 def test_ticks_yield_pairs_of_time_and_readings() -> None:
-    ticks = Ticks(1.0, np.array([3.0, 4.0]), np.zeros((2, 1, 1)))
+    ticks = Ticks(1.0, np.array([3.0, 4.0]), np.zeros((2, 1, 1)), np.ones(1))
     assert [at for at, _ in ticks] == [3.0, 4.0]
     assert len(ticks) == 2
+
+
+def test_every_metric_has_an_interval_of_its_own() -> None:
+    found = ticks_of(
+        replace(recording(np.arange(90.0), counted(90)), values=every_tick_and_every(90, 15))
+    )
+    assert found.interval == 1.0
+    assert found.intervals.tolist() == [1.0, 15.0]
+
+
+def test_jitter_does_not_change_the_interval_of_a_seldom_metric() -> None:
+    times = 1000.0 + np.arange(300.0) + np.random.default_rng(1).uniform(-0.2, 0.2, 300)
+    values = every_tick_and_every(300, 15)
+    found = ticks_of(replace(recording(times, counted(300)), values=values))
+    assert (found.interval, found.intervals.tolist()) == (1.0, [1.0, 15.0])
+
+
+def test_a_metric_with_fewer_than_two_values_has_the_interval_of_the_clock() -> None:
+    values = every_tick_and_every(20, 20)
+    found = ticks_of(replace(recording(np.arange(20.0), counted(20)), values=values))
+    assert found.intervals.tolist() == [1.0, 1.0]
+
+
+def test_a_few_missing_values_do_not_lengthen_an_interval() -> None:
+    values = counted(60, 1)
+    values[::4] = nan
+    assert ticks_of(recording(np.arange(60.0), values)).intervals.tolist() == [1.0]

@@ -35,7 +35,7 @@ def test_summaries_are_those_of_sorting_every_group_by_hand(
     x[random.random(x.shape) < missing] = np.nan
     offset = random.standard_normal((rows, 2)).astype(np.float32)
     eligible = random.random(rows) > 0.2
-    found = Summariser(members, rows).summarise(x, offset, eligible, np.arange(2))
+    found = Summariser(members, rows).summarise(x, x - offset, eligible, np.arange(2))
     for g, own in enumerate(members):
         for j in range(2):
             seen = np.where(eligible[own], x[own, j], np.float32(np.nan))
@@ -51,7 +51,7 @@ def test_rows_that_are_not_eligible_stay_out() -> None:
     x = np.array([[1.0], [2.0], [3.0], [99.0]], dtype=np.float32)
     summariser = Summariser([np.arange(4)], 4)
     eligible = np.array([True, True, True, False])
-    found = summariser.summarise(x, np.zeros_like(x), eligible, np.array([0]))
+    found = summariser.summarise(x, x, eligible, np.array([0]))
     assert found.count_raw.tolist() == [[3]]
     assert found.s3_raw.tolist() == [[[1.0, 2.0, 3.0]]]
 
@@ -60,14 +60,14 @@ def test_members_without_an_offset_stand_in_the_raw_summary_only() -> None:
     x = np.arange(4, dtype=np.float32)[:, None]
     offset = np.array([[0.0], [np.nan], [0.0], [0.0]], dtype=np.float32)
     found = Summariser([np.arange(4)], 4).summarise(
-        x, offset, np.ones(4, dtype=bool), np.array([0])
+        x, x - offset, np.ones(4, dtype=bool), np.array([0])
     )
     assert (found.count_raw[0, 0], found.count_demeaned[0, 0]) == (4, 3)
 
 
 def test_columns_that_are_not_asked_for_count_nobody() -> None:
     x = np.ones((3, 2), dtype=np.float32)
-    found = Summariser([np.arange(3)], 3).summarise(x, 0 * x, np.ones(3, dtype=bool), np.array([1]))
+    found = Summariser([np.arange(3)], 3).summarise(x, x, np.ones(3, dtype=bool), np.array([1]))
     assert found.count_raw.tolist() == [[0, 3]]
     assert np.isnan(found.s3_raw[0, 0]).all()
 

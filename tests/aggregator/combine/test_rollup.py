@@ -12,7 +12,7 @@ ALL = np.array([0, 1])
 
 def medians(sets: list[list[int]], x: np.ndarray) -> np.ndarray:
     rollup = Rollup([np.array(s) for s in sets], len(x))
-    return rollup.medians(x.astype(np.float32), np.arange(x.shape[1]))
+    return rollup.medians(x.astype(np.float32), np.arange(x.shape[1]))[0]
 
 
 @given(
@@ -45,15 +45,22 @@ def test_a_node_loses_its_value_when_more_than_half_is_missing(gone: int, known:
 
 def test_columns_that_are_not_asked_for_stay_empty() -> None:
     rollup = Rollup([np.array([0, 1])], 2)
-    found = rollup.medians(np.ones((2, 3), dtype=np.float32), np.array([1]))
+    found, behind = rollup.medians(np.ones((2, 3), dtype=np.float32), np.array([1]))
     assert np.isfinite(found).tolist() == [[False, True, False]]
+    assert behind.tolist() == [[0, 2, 0]]
+
+
+def test_a_median_says_how_many_shards_are_behind_it() -> None:
+    x = np.array([[1.0, np.nan], [2.0, 3.0], [np.nan, np.nan]], dtype=np.float32)
+    rollup = Rollup([np.array([0, 1, 2]), np.array([0, 1])], 3)
+    assert rollup.medians(x, np.arange(2))[1].tolist() == [[2, 1], [2, 1]]
 
 
 def test_a_block_without_values_makes_no_medians_and_no_warnings() -> None:
     rollup = Rollup([np.array([0, 1])], 2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = rollup.medians(
+        found, _ = rollup.medians(
             np.full((2, 1), np.nan, dtype=np.float32), np.empty(0, dtype=np.int64)
         )
     assert np.isnan(found).all()

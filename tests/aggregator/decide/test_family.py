@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tessera.aggregator.decide.family import Selection, Selector
 from tessera.aggregator.state.fleet import Fleet
 from tessera.engine.evalue import EValues, Validity
+from tessera.engine.selection import sup_fdr_adjust
 
 from ..fleets import flat, fleet_of, graph, tree
 
@@ -153,6 +154,36 @@ def test_physical_nodes_speak_before_logical_ones() -> None:
     ill = huge("host-1", "stage-1", *hosts["host-1"].split())
     found = judge.select(ill, ill)
     assert judge.names(found.reported) == ("host-1",)
+
+
+def test_a_claim_is_quoted_with_the_adjusted_value_and_the_length_of_its_list() -> None:
+    judge = shards()
+    found = judge.select(huge("gpu-3", "gpu-4"), huge("gpu-3"))
+    row = judge.fleet.rows.index("gpu-3")
+    assert found.listed[row] == 2
+    assert found.log_e[row] == found.controlled.log_e[0] == sup_fdr_adjust(np.array([HUGE]))[0]
+
+
+def test_what_only_ranks_is_quoted_with_its_merged_value() -> None:
+    judge = shards()
+    found = judge.select({}, {"gpu-3": HUGE})
+    row = judge.fleet.rows.index("gpu-3")
+    assert (found.listed[row], found.log_e[row]) == (1, HUGE)
+    assert np.flatnonzero(found.listed).tolist() == [row]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30))
+def test_no_reported_value_lies_below_the_bar_that_it_passed(seed: int, ill: int) -> None:
+    random = np.random.default_rng(seed)
+    judge = Judge(fleet_of(tree(3, 3, 4)))
+    n = len(judge.fleet.rows)
+    for _ in range(3):  # the running maximum remembers what the ranked values forget
+        values = 25.0 * random.random((2, n)) * (random.random((2, n)) < ill / n)
+        both = [EValues(v, np.full(n, Validity.CONSTRUCTION, dtype=np.int8)) for v in values]
+        found = judge.selector.select(both[0], both[1], np.zeros(n, dtype=np.bool_))
+        listed = found.listed[found.reported]
+        assert (listed > 0).all()
+        assert (found.log_e[found.reported] >= found.threshold - np.log(listed) - 1e-9).all()
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 6), st.floats(0.5, 25.0))

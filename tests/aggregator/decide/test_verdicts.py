@@ -1,3 +1,5 @@
+from math import log
+
 import numpy as np
 import pytest
 
@@ -6,6 +8,7 @@ from tessera.aggregator.decide.verdicts import Transition, Verdicts, level_word
 from tessera.aggregator.plan.planner import Parts, Planner
 from tessera.aggregator.state.evidence import EvidenceTable, Leading
 from tessera.engine.evalue import EValues, Validity
+from tessera.engine.selection import sup_fdr_adjust
 
 from ..fleets import fleet_of, tree
 
@@ -100,12 +103,31 @@ def test_a_closed_verdict_says_what_explains_it() -> None:
     assert (closed.at, closed.log_e, closed.guarantee) == (2.0, opened.log_e, opened.guarantee)
 
 
-def test_nothing_opens_beneath_an_open_node() -> None:
+def test_nothing_opens_beneath_an_open_node_that_explains_it() -> None:
     story = Story()
     story.tell("host-0-1")
-    assert story.tell("host-0-1", "gpu-0-1-2") == []
-    assert story.tell("gpu-0-1-2") == []
+    assert story.tell("host-0-1", "gpu-0-1-2", "gpu-0-1-3") == []
     assert story.verdicts.open == ("host-0-1",)
+
+
+def test_an_open_node_that_explains_no_longer_hides_nothing() -> None:
+    story = Story()
+    story.tell("host-0-1")
+    assert story.tell("gpu-0-1-2") == [("opened", "gpu-0-1-2")]
+    assert story.verdicts.open == ("gpu-0-1-2", "host-0-1")
+
+
+def test_a_controlled_verdict_quotes_the_adjusted_value_and_a_ranked_one_the_merged() -> None:
+    (controlled,) = Story().transitions("gpu-0-1-2", controlled=True)
+    (ranked,) = Story().transitions("gpu-0-1-2")
+    adjusted = float(sup_fdr_adjust(np.array([HUGE]))[0])
+    assert (controlled.log_e, ranked.log_e) == (adjusted, HUGE)
+    assert f"e = 10^{adjusted / log(10):.1f}, controlled" in controlled.reason
+
+
+def test_an_inner_node_is_held_against_its_siblings() -> None:
+    (opened,) = Story().transitions("host-0-1")
+    assert "against its 2 siblings" in opened.reason
 
 
 def test_a_sibling_of_an_open_node_opens_for_itself() -> None:

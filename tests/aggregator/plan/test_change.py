@@ -9,7 +9,7 @@ from tessera.aggregator.plan.change import JUDGED_EACH, ChangeBook
 from tessera.engine.calibration import OWN_ENOUGH, WINDOWS, block_correlation
 from tessera.engine.evalue import Validity
 
-from ..fleets import POWER, flat, fleet_of
+from ..fleets import POWER, flat, fleet_of, tree
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -165,6 +165,26 @@ def test_slow_metrics_begin_with_blocks_that_readings_allow(
 ) -> None:
     book = book_of(fast=60, slow=300, shortest=shortest)
     assert (fast_of(book).rung, slow_of(book).rung) == rungs
+
+
+def test_a_block_in_which_nothing_could_be_learned_in_time_is_not_begun() -> None:
+    metric = replace(POWER, fast=60, slow=300)
+    fleet = fleet_of(flat(SHARDS), metrics=[metric])
+    book = ChangeBook(fleet, shortest=1, horizon=7200.0)
+    assert fast_of(book).rung == 10  # 200 blocks end within half of the horizon
+    fixed = ChangeBook(fleet, shortest=1, horizon=7200.0, fixed_rungs=True)
+    assert fast_of(fixed).rung == 60
+
+
+def test_inner_nodes_follow_the_shards_to_other_blocks() -> None:
+    made = fleet_of(tree(1, 4, 8), metrics=[POWER])
+    book = ChangeBook(made, shortest=5, horizon=7e5)
+    sums = lags(block_correlation(33.0, 5), 32)
+    book.hear_lags(5, np.arange(32), sums)
+    assert book.hear_learned(5, 200, np.arange(32), np.full((32, 1), 200))
+    of_hosts = [cell for cell in book.cells.values() if cell.rows[0] >= 32]
+    assert {cell.rung for cell in of_hosts if not cell.slow} == {10}
+    assert {cell.rung for cell in of_hosts if cell.slow} == {120}
 
 
 def test_the_longest_block_stands_alone() -> None:

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 from math import inf
 
 import numpy as np
@@ -8,12 +8,13 @@ import pytest
 from tessera.aggregator.plan.level import LevelBook, LevelCell
 from tessera.aggregator.state.fleet import Fleet
 from tessera.engine.evalue import Validity
-from tessera.engine.level import REVIEWS, LevelReport
+from tessera.engine.level import REVIEWS, LevelChannel, LevelReport
 from tessera.engine.margin import LEVEL_LAMBDAS
 
 from ..fleets import POWER, STEP_TIME, flat, fleet_of, graph, notes, tree, worker
 
 Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 
 SHARDS = 12  # they are group 0, their cluster is group 1
 
@@ -75,9 +76,9 @@ def test_a_group_of_seven_is_empirical_at_best() -> None:
     assert cell_of(book).validity == Validity.EMPIRICAL
 
 
-def test_reviews_come_after_20_60_and_200_blocks_and_then_no_more() -> None:
+def test_reviews_come_after_the_stated_blocks_and_then_no_more() -> None:
     book = twelve()
-    blocks = (19, 20, 21, 59, 60, 61, 199, 200, 1000)
+    blocks = (19, 20, 21, 59, 60, 61, 199, 200, 599, 600, 1999, 2000, 9000)
     done = [b for b in blocks if book.review(1, notes(SHARDS + 1, observed=b), nobody())]
     assert tuple(done) == REVIEWS
 
@@ -106,6 +107,21 @@ def test_the_margin_widens_to_four_times_the_spread_in_a_new_epoch() -> None:
     book.review(1, spread(0.03), nobody())
     assert cell_of(book).margin == pytest.approx(0.12, rel=0.2)
     assert cell_of(book).epoch == 1
+
+
+def test_a_widened_margin_is_judged_at_the_next_review() -> None:
+    book = twelve()
+    book.review(1, spread(0.03), nobody())
+    assert cell_of(book).validity == Validity.NONE
+    assert "not yet reviewed" in cell_of(book).reason
+    book.review(1, replace(spread(0.03), observed=np.full((SHARDS + 1, 1), 60)), nobody())
+    assert (cell_of(book).validity, cell_of(book).epoch) == (Validity.CONSTRUCTION, 1)
+
+
+def test_what_signs_said_of_the_old_margin_does_not_move_the_widened_one() -> None:
+    book = twelve()
+    book.review(1, with_runs(spread(0.03), 0.9), nobody())
+    assert (cell_of(book).rung, cell_of(book).largest_lambda) == (1, LEVEL_LAMBDAS[-1])
 
 
 def test_a_margin_never_narrows() -> None:
@@ -151,6 +167,13 @@ def test_runs_of_plusses_cut_the_grid_in_a_new_epoch() -> None:
     assert cell_of(book).validity == Validity.EMPIRICAL
     assert cell_of(book).largest_lambda == pytest.approx(0.9 / 0.6 - 1.0, abs=0.01)
     assert cell_of(book).epoch == 1
+
+
+def test_a_share_that_wavers_within_one_grid_begins_no_epoch() -> None:
+    book = twelve()
+    book.review(1, with_runs(notes(SHARDS + 1), 0.6), nobody())
+    book.review(1, with_runs(notes(SHARDS + 1, observed=60), 0.59), nobody())
+    assert (cell_of(book).validity, cell_of(book).epoch) == (Validity.EMPIRICAL, 1)
 
 
 def test_fair_runs_of_plusses_keep_the_class() -> None:
@@ -245,6 +268,168 @@ def test_a_better_class_than_at_first_begins_a_new_epoch() -> None:
     assert cell_of(book).validity == Validity.EMPIRICAL
     book.review(1, notes(SHARDS + 1, observed=60), nobody())
     assert (cell_of(book).validity, cell_of(book).epoch) == (Validity.CONSTRUCTION, 1)
+
+
+def reviewed(book: LevelBook, *noise_ratios: float) -> LevelCell:
+    """Hold the next reviews, one for each noise ratio: at most 1/3 is construction."""
+    for ratio in noise_ratios:
+        observed = REVIEWS[cell_of(book).reviewed]
+        book.review(1, notes(SHARDS + 1, observed=observed, noise_ratio=ratio), nobody())
+    return cell_of(book)
+
+
+def test_the_third_review_may_still_raise_a_class_and_the_fourth_not() -> None:
+    assert reviewed(twelve(), 0.8, 0.8, 0.1).validity == Validity.CONSTRUCTION
+    late = reviewed(twelve(), 0.8, 0.8, 0.8, 0.1, 0.1)
+    assert (late.validity, late.epoch) == (Validity.EMPIRICAL, 0)
+
+
+def test_a_late_review_may_lower_a_class_for_good() -> None:
+    book = twelve()
+    assert reviewed(book, 0.1, 0.1, 0.1, 0.8).validity == Validity.EMPIRICAL
+    assert reviewed(book, 0.1).validity == Validity.EMPIRICAL
+
+
+def test_a_late_review_does_not_give_back_a_cut_grid() -> None:
+    book = twelve()
+    for observed, p in zip(REVIEWS, (0.6, 0.6, 0.6, 0.45), strict=False):
+        book.review(1, with_runs(notes(SHARDS + 1, observed=observed), p), nobody())
+    assert cell_of(book).largest_lambda == pytest.approx(0.5, abs=0.01)
+    assert (cell_of(book).validity, cell_of(book).epoch) == (Validity.EMPIRICAL, 1)
+
+
+def test_a_late_review_may_lengthen_the_block_where_all_is_judged_anew() -> None:
+    book = twelve()
+    reviewed(book, 0.8, 0.8, 0.8)
+    book.review(1, notes(SHARDS + 1, observed=600, lag_one=0.6), nobody())
+    assert (cell_of(book).rung, cell_of(book).validity) == (5, Validity.NONE)
+    book.review(5, notes(SHARDS + 1), nobody())
+    assert cell_of(book).validity == Validity.CONSTRUCTION
+
+
+def test_a_late_review_may_widen_and_the_next_gives_no_better_class_than_before() -> None:
+    book = twelve()
+    reviewed(book, 0.8, 0.8, 0.8)
+    book.review(1, replace(spread(0.03), observed=np.full((SHARDS + 1, 1), 600)), nobody())
+    assert cell_of(book).validity == Validity.NONE
+    book.review(1, replace(spread(0.03), observed=np.full((SHARDS + 1, 1), 2000)), nobody())
+    assert cell_of(book).validity == Validity.EMPIRICAL
+
+
+def test_a_stream_with_a_memory_of_its_own_is_empirical_and_the_others_are_not() -> None:
+    book, report = twelve(), notes(SHARDS + 1, observed=60)
+    report.lag_one[3] = 0.9
+    report.runs[5], report.plusses[5] = [60, 12, 10, 8, 6], [12, 10, 8, 6, 5]
+    book.review(1, report, nobody())
+    lowered = np.flatnonzero(book.validity()[:SHARDS, 0] == Validity.EMPIRICAL)
+    assert lowered.tolist() == [3, 5]
+    assert cell_of(book).validity == Validity.CONSTRUCTION
+
+
+def test_memory_once_seen_in_a_stream_holds_until_the_next_epoch() -> None:
+    book, report = twelve(), notes(SHARDS + 1)
+    report.lag_one[3] = 0.9
+    book.review(1, report, nobody())
+    reviewed(book, 0.1)
+    assert book.validity()[3, 0] == Validity.EMPIRICAL
+    book.review(1, replace(spread(0.03), observed=np.full((SHARDS + 1, 1), 200)), nobody())
+    reviewed(book, 0.1)
+    assert book.validity()[3, 0] == Validity.CONSTRUCTION
+
+
+def test_memory_at_a_short_block_is_not_held_against_a_stream_at_the_longer_one() -> None:
+    book = twelve()
+    book.review(1, with_runs(notes(SHARDS + 1, lag_one=0.9), 0.8), nobody())
+    book.review(5, notes(SHARDS + 1), nobody())
+    assert (book.validity()[:SHARDS, 0] == Validity.CONSTRUCTION).all()
+
+
+def test_a_group_of_noisy_signs_is_not_left_out_for_a_quiet_one_of_its_pool() -> None:
+    topology = flat(16)
+    shards = [worker(s, role=f"pp{i % 2}") for i, s in enumerate(topology.shards)]
+    book, report = book_of(fleet_of(topology, shards)), notes(17, observed=60)
+    odd = np.array([s.role == "pp1" for s in shards] + [False])
+    report.runs[odd], report.plusses[odd] = [60, 40, 36, 33, 30], [40, 36, 33, 30, 27]
+    book.review(1, report, nobody(17))
+    assert {cell.rung for cell in book.cells.values()} == {5}  # 8 × 30 runs of four, p4 = .9
+
+
+FLEET = 32
+
+
+def of_shards(report: LevelReport) -> LevelReport:
+    """Return the notes of the whole fleet, of which only the shards have a ``report`` (32,)."""
+    whole = notes(FLEET + 1, observed=0)
+    for field in fields(LevelReport):
+        getattr(whole, field.name)[:FLEET, 0] = getattr(report, field.name)
+    return whole
+
+
+def opened(contrasts: Floats, margin: float) -> tuple[LevelBook, int | None]:
+    """Let a book review channels of ``contrasts`` (T, 32); return when one has M above 1000."""
+    book, made = book_of(fleet_of(flat(FLEET))), LevelChannel(np.full(FLEET, margin), 10_000)
+    every = np.ones(FLEET, dtype=np.bool_)
+    for block, row in enumerate(contrasts):
+        made.step(block, row, every)
+        if made.due.any():
+            epoch = cell_of(book).epoch
+            book.review(1, of_shards(made.report()), nobody(FLEET + 1))
+            if cell_of(book).rung > 1:
+                return book, None
+            if cell_of(book).epoch > epoch:
+                margins, largest, _ = book.settings(1)
+                made.restart(np.arange(FLEET), margins[:FLEET, 0], largest[:FLEET, 0], 10_000)
+        if cell_of(book).validity > Validity.NONE and made.log_m().max() > np.log(1000.0):
+            return book, block
+    return book, None
+
+
+def with_memory(phi: float, blocks: int) -> Floats:
+    """Return AR(1) contrasts (blocks, 32) whose sd is the margin of .05."""
+    rng = np.random.default_rng([15, round(100 * phi)])
+    out = 0.05 * rng.standard_normal((blocks, FLEET))
+    for b in range(1, blocks):
+        out[b] = phi * out[b - 1] + np.sqrt(1.0 - phi**2) * out[b]
+    return out
+
+
+def test_null_memory_at_the_scale_of_the_margin_is_refused() -> None:
+    book, when = opened(with_memory(0.9, 700), 0.05)
+    assert (cell_of(book).rung, when) == (5, None)
+
+
+def test_null_little_memory_passes_every_review_and_nothing_opens() -> None:
+    book, when = opened(with_memory(0.3, 700), 0.05)
+    assert (cell_of(book).rung, cell_of(book).reviewed, when) == (1, 4, None)
+    assert cell_of(book).validity > Validity.NONE
+
+
+@pytest.mark.parametrize("phi", [0.9, 0.99])
+def test_null_a_quarter_with_memory_is_empirical_and_the_quiet_rest_construction(
+    phi: float,
+) -> None:
+    book, made = book_of(fleet_of(flat(FLEET))), LevelChannel(np.full(FLEET, 0.05), 10_000)
+    contrasts = with_memory(phi, 60)
+    contrasts[:, 8:] = 0.01 * np.random.default_rng(17).standard_normal((60, FLEET - 8))
+    for block, row in enumerate(contrasts):
+        made.step(block, row, np.ones(FLEET, dtype=np.bool_))
+        if made.due.any():
+            book.review(1, of_shards(made.report()), nobody(FLEET + 1))
+    classes = book.validity()[:FLEET, 0]
+    assert (classes[:8] == Validity.EMPIRICAL).all()
+    assert (classes[8:] == Validity.CONSTRUCTION).all()
+
+
+@pytest.mark.parametrize("onset", [30, 35, 40, 45, 50, 55, 58, 65, 185, 195])
+@pytest.mark.parametrize("sd", [0.012, 0.02])
+def test_power_a_quarter_that_falls_ill_before_a_review_is_opened_soon(
+    onset: int, sd: float
+) -> None:
+    contrasts = sd * np.random.default_rng([16, onset]).standard_normal((onset + 40, FLEET))
+    contrasts[onset:, :8] += 0.08
+    _, when = opened(contrasts, 0.05)
+    assert when is not None
+    assert onset < when < onset + 40
 
 
 def test_noise_that_is_not_known_yet_keeps_the_channel_closed() -> None:

@@ -19,7 +19,7 @@ METRICS = (POWER, STEP_TIME)  # rungs 5 and 30; 1 and 5, level 1
 
 def fresh() -> tuple[EvidenceTable, Parts]:
     fleet = fleet_of(flat(SHARDS), metrics=METRICS)
-    parts = Planner(fleet, shortest=1, horizon=1000.0).parts()
+    parts = Planner(fleet, shortest=1, horizon=604_800.0).parts()
     parts.validity[:] = Validity.CONSTRUCTION
     return EvidenceTable(fleet), parts
 
@@ -147,7 +147,7 @@ def lead_of(*log_m: float) -> Lead:
     """Return the lead of a row whose level parts have ``log_m``, a metric each."""
     metrics = [replace(STEP_TIME, name=f"{name}_seconds") for name in "abc"]
     fleet = fleet_of(flat(SHARDS), metrics=metrics)
-    parts = Planner(fleet, shortest=1, horizon=1000.0).parts()
+    parts = Planner(fleet, shortest=1, horizon=604_800.0).parts()
     parts.validity[:] = Validity.CONSTRUCTION
     table = EvidenceTable(fleet)
     level = np.broadcast_to(np.array(log_m), (SHARDS, 3)).copy()
