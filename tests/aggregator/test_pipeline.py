@@ -202,9 +202,7 @@ def power(phi: float, ticks: int) -> Lockstep:
     """Return the aggregator of twelve shards after so many seconds of AR(phi) power."""
     metric = MetricSpec("power_watts", 700.0, 8.0, phi=phi)
     made = SyntheticFleet(FleetSpec(shards=12, shards_per_host=0, metrics=(metric,)), 1)
-    play = Lockstep(
-        made.topology, made.names, [POWER], interval=1.0, shortest=1, horizon=WEEK
-    )
+    play = Lockstep(made.topology, made.names, [POWER], interval=1.0, shortest=1, horizon=WEEK)
     readings = made.ticks(0, ticks)
     assert list(play.play((float(t), readings[t]) for t in range(ticks))) == []
     return play
