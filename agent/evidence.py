@@ -47,8 +47,18 @@ class Evidence:
         self._place = np.zeros(self._shape[0], dtype=np.int64)
 
     def columns(self) -> dict[int, Ints]:
-        """Return the metric columns that each rung needs, for the fold to watch."""
-        return {rung: state.streams.columns for rung, state in self._rungs.items()}
+        """Return the metric columns that each rung of the plan needs, for the fold to watch.
+
+        Those of other hosts' shards and of inner nodes too: a host whose own shards have too few
+        peers still sends the values that their stage or rack is judged by.
+        """
+        wanted: dict[int, set[int]] = {}
+        if self._plan is not None:
+            for cell in (*self._plan.change, *self._plan.level):
+                if cell.metric in self.inventory.metrics:
+                    place = self.inventory.metrics.index(cell.metric)
+                    wanted.setdefault(cell.rung, set()).add(place)
+        return {rung: np.array(sorted(places)) for rung, places in wanted.items()}
 
     def adopt(self, plan: Plan) -> None:
         """Obey ``plan``: open the streams it names, take its φ, κ and margins, restart epochs.

@@ -231,8 +231,8 @@ class ChangeBook:
     def _choose_rungs(self, cell: ChangeCell) -> None:
         """Leave a rung that the pool's τ asks to leave: that part learns anew at another one.
 
-        Once in a run at most: the answer at the new rung differs a little, and a cell that went
-        to and fro would never bet.
+        Once in a run at most: the answer at the new rung differs a little, and a cell that moved
+        back again would never bet.
         """
         other = self.cells.get((cell.pool, cell.column, 1))
         if other is None:

@@ -171,10 +171,10 @@ def without(recording: Recording, shard: str) -> Recording:
 
 
 def pipeline_job(
-    out: Path, faults: Sequence[Fault] = (), *, ticks: int = 300, seed: int = 1
+    out: Path, faults: Sequence[Fault] = (), *, ticks: int = 300, seed: int = 1, workers: int = 16
 ) -> Path:
     """Write a synthetic recording of the real one's shape: four stages of four workers."""
-    spec, _ = straggler()
+    spec, _ = straggler(shards=workers)
     return synthetic(out, SyntheticFleet(spec, seed, faults), ticks)
 
 

@@ -95,6 +95,14 @@ def test_a_slow_stage_is_named_as_a_stage(tmp_path: Path) -> None:
     assert {v["level"] for v in told.verdicts} == {"stage"}
 
 
+def test_a_slow_stage_of_two_workers_is_named_although_they_have_too_few_peers(
+    tmp_path: Path,
+) -> None:
+    told = play(pipeline_job(tmp_path / "r", [slower("pp3", 0.5)], workers=8))
+    assert told.open == ["pp3"]
+    assert any("fewer than three peers" in str(reason) for reason in told.reasons("level"))
+
+
 # What is told
 
 
