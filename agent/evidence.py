@@ -52,13 +52,15 @@ class Evidence:
         Those of other hosts' shards and of inner nodes too: a host whose own shards have too few
         peers still sends the values that their stage or rack is judged by.
         """
-        wanted: dict[int, set[int]] = {}
-        if self._plan is not None:
-            for cell in (*self._plan.change, *self._plan.level):
-                if cell.metric in self.inventory.metrics:
-                    place = self.inventory.metrics.index(cell.metric)
-                    wanted.setdefault(cell.rung, set()).add(place)
-        return {rung: np.array(sorted(places)) for rung, places in wanted.items()}
+        if self._plan is None:
+            return {}
+        place = {metric: j for j, metric in enumerate(self.inventory.metrics)}
+        pairs = {(c.rung, place[c.metric]) for c in self._plan.change if c.metric in place}
+        pairs |= {(v.rung, place[v.metric]) for v in self._plan.level if v.metric in place}
+        wanted: dict[int, list[int]] = {}
+        for rung, column in sorted(pairs):
+            wanted.setdefault(rung, []).append(column)
+        return {rung: np.array(columns, dtype=np.int64) for rung, columns in wanted.items()}
 
     def adopt(self, plan: Plan) -> None:
         """Obey ``plan``: open the streams it names, take its φ, κ and margins, restart epochs.
