@@ -213,7 +213,7 @@ class Pipeline:
             return ()
         controlled, ranked, anew = self._evidence.merged(self._parts)
         selection = self._selector.select(controlled, ranked, anew)
-        leading = Leading(self._evidence, self._parts, controlled, ranked)
+        leading = Leading(self._evidence, self._parts)
         return tuple(self._verdicts.update(now, selection, leading))
 
     def _new_plan(self) -> Plan | None:

@@ -104,12 +104,6 @@ class Streams:
         self._change_epoch = np.full(self.shape, -1, dtype=np.int64)
         self._level_epoch = np.full(self.shape, -1, dtype=np.int64)
 
-    @property
-    def columns(self) -> Ints:
-        """Return the metric columns in which some stream exists, ascending."""
-        places = [batch.at for batch in self._change] + [batch.at for batch in self._level]
-        return np.unique(np.concatenate(places) % self.shape[1]) if places else np.empty(0, int)
-
     def adopt_change(self, phi: Floats, kappa: Floats, epoch: Ints) -> None:
         """Obey the plan of the change channel, each (S, M): open, parametrise, restart.
 

@@ -31,7 +31,6 @@ class Lead:
     channel: Literal["change", "level"]
     metrics: tuple[str, ...]
     validity: str
-    log_e: float
     since: float
 
 
@@ -93,8 +92,8 @@ class EvidenceTable:
         controlled, ranked = two_values(flat, parts.validity.reshape(-1, rows), weights)
         return controlled, ranked, anew
 
-    def lead(self, row: int, parts: Parts, values: EValues, *, controlled: bool) -> Lead:
-        """Return what carries ``row``; ``values`` are the merged ones to quote."""
+    def lead(self, row: int, parts: Parts, *, controlled: bool) -> Lead:
+        """Return what carries ``row`` among the parts that count for its guarantee."""
         least = Validity.CONSTRUCTION if controlled else Validity.EMPIRICAL
         counts = (parts.validity[:, :, row] >= least) & (parts.weights[:, :, row] > 0)
         with np.errstate(divide="ignore"):  # ln 0 = −inf is meant
@@ -109,7 +108,6 @@ class EvidenceTable:
             channel="level" if part == LEVEL else "change",
             metrics=tuple(self._fleet.metrics[j].name for j in order if telling[j]),
             validity=Validity(int(parts.validity[part, metric, row])).word,
-            log_e=float(values.log_e[row]),
             since=float(self._since[part, metric, row]),
         )
 
@@ -120,10 +118,7 @@ class Leading:
 
     table: EvidenceTable
     parts: Parts
-    controlled: EValues
-    ranked: EValues
 
     def of(self, row: int, *, controlled: bool) -> Lead:
         """Return the lead of ``row`` among the parts that count for its guarantee."""
-        values = self.controlled if controlled else self.ranked
-        return self.table.lead(row, self.parts, values, controlled=controlled)
+        return self.table.lead(row, self.parts, controlled=controlled)

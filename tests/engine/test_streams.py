@@ -114,7 +114,6 @@ def test_where_down_is_bad_only_falling_is_blamed() -> None:
 def test_without_a_plan_there_is_no_stream_and_no_evidence() -> None:
     made = streams()
     out = play(made, values(125, 1))[0]
-    assert made.columns.tolist() == []
     assert np.isnan(out.change).all()
     assert np.isnan(out.level).all()
     for numbers in (out.learned, out.change_onset, out.level_onset):
@@ -122,15 +121,6 @@ def test_without_a_plan_there_is_no_stream_and_no_evidence() -> None:
     for news in (out.lags, out.baseline, out.long_run, out.long_run_scores, out.review):
         assert news is None
     assert out.windows == {}
-
-
-def test_columns_are_those_in_which_either_channel_has_a_stream() -> None:
-    made = streams(direction=np.ones(4, dtype=np.int64))
-    at = np.arange(4)[None]
-    adopt(made, epoch=np.where(at == 3, 0, -1))
-    assert made.columns.tolist() == [3]
-    adopt_level(made, epoch=np.where(at == 1, 0, -1))
-    assert made.columns.tolist() == [1, 3]
 
 
 def test_a_stream_exists_where_the_plan_opened_it_and_nowhere_else() -> None:

@@ -11,7 +11,7 @@ def lead(
     channel: Literal["change", "level"] = "level",
     metrics: tuple[str, ...] = ("step_time",),
 ) -> Lead:
-    return Lead(channel, metrics, "construction", 10.0, 0.0)
+    return Lead(channel, metrics, "construction", 0.0)
 
 
 THRESHOLD = log(160.0)

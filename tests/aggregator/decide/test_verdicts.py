@@ -46,7 +46,7 @@ class Story:
         ranked = EValues(log, shown)
         sound = EValues(log if controlled else np.zeros(len(log)), shown)
         selection = self._selector.select(sound, ranked, np.zeros(len(log), dtype=np.bool_))
-        leading = Leading(self._table, self._parts, sound, ranked)
+        leading = Leading(self._table, self._parts)
         return self.verdicts.update(self._at, selection, leading)
 
 

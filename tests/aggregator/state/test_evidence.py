@@ -7,7 +7,7 @@ import pytest
 
 from tessera.aggregator.plan.planner import Parts, Planner
 from tessera.aggregator.state.evidence import FAST, LEVEL, SLOW, EvidenceTable, Lead
-from tessera.engine.evalue import EValues, Validity
+from tessera.engine.evalue import Validity
 from tessera.engine.streams import Outcome
 
 from ..fleets import POWER, STEP_TIME, flat, fleet_of, outcome
@@ -131,9 +131,8 @@ def test_the_lead_is_the_strongest_part_that_counts() -> None:
     table, parts = fresh()
     table.hear(1, ALL, bringing(change=20.0, level=9.0, onset=7), parts)
     parts.validity[FAST] = Validity.EMPIRICAL
-    controlled, ranked, _ = table.merged(parts)
-    one = table.lead(0, parts, controlled, controlled=True)
-    other = table.lead(0, parts, ranked, controlled=False)
+    one = table.lead(0, parts, controlled=True)
+    other = table.lead(0, parts, controlled=False)
     assert (one.channel, one.metrics, one.validity) == (
         "level",
         ("step_time_seconds",),
@@ -152,8 +151,7 @@ def lead_of(*log_m: float) -> Lead:
     table = EvidenceTable(fleet)
     level = np.broadcast_to(np.array(log_m), (SHARDS, 3)).copy()
     table.hear(1, ALL, replace(outcome(SHARDS, 3), level=level), parts)
-    values = EValues(np.zeros(SHARDS + 1), np.zeros(SHARDS + 1, dtype=np.int8))
-    return table.lead(0, parts, values, controlled=True)
+    return table.lead(0, parts, controlled=True)
 
 
 def test_metrics_that_carry_the_evidence_are_named_strongest_first() -> None:
@@ -163,8 +161,7 @@ def test_metrics_that_carry_the_evidence_are_named_strongest_first() -> None:
 def test_an_onset_is_told_in_seconds() -> None:
     table, parts = fresh()
     table.hear(5, ALL, bringing(change=30.0, onset=12), parts)
-    _, ranked, _ = table.merged(parts)
-    assert table.lead(0, parts, ranked, controlled=False).since == 60.0
+    assert table.lead(0, parts, controlled=False).since == 60.0
 
 
 def test_an_unknown_onset_is_told_as_unknown() -> None:
