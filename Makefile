@@ -21,10 +21,10 @@ export MKL_NUM_THREADS := 1
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-demo: $(LAB) ## make a recording with one slow worker, and let tessera name it
+demo: $(LAB) ## make a recording with one slow shard of 64, and let tessera name it
 	rm -rf build/demo
-	$(BIN)/tessera simulate build/demo --preset straggler --seed 1
-	$(BIN)/tessera replay build/demo
+	$(BIN)/tessera simulate build/demo --ticks 3600 --fault host-02-gpu-5:step_time_seconds:+8%@1800
+	$(BIN)/tessera replay build/demo --score
 
 test: $(DEV) ## run the tests, without those marked slow
 	$(BIN)/pytest -n $(WORKERS) -m "not slow"

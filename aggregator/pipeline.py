@@ -19,6 +19,7 @@ from .combine.rollup import Rollup
 from .decide.family import Selector
 from .decide.verdicts import Transition, Verdicts
 from .plan.abstain import Abstention, abstentions
+from .plan.cell import HIGH
 from .plan.planner import Planner
 from .state.evidence import EvidenceTable, Leading
 from .state.fleet import NODES_HOST, Fleet
@@ -209,7 +210,12 @@ class Pipeline:
 
     def _decide(self, now: float) -> tuple[Transition, ...]:
         self._undecided = False
-        if self._selector.quiet and self._evidence.highest() < self._selector.least:
+        highest = self._evidence.highest()
+        if highest >= HIGH:
+            change, open_rows = self._planner.change, self._verdicts.open_rows()
+            if change.hear_crossings(self._evidence.log_m(), open_rows):
+                self._parts = self._planner.parts()
+        if self._selector.quiet and highest < self._selector.least:
             return ()
         controlled, ranked, anew = self._evidence.merged(self._parts)
         selection = self._selector.select(controlled, ranked, anew)

@@ -4,7 +4,7 @@ Apart from the book of all of them, because everything here concerns one null an
 """
 
 from dataclasses import dataclass, field
-from math import nan
+from math import log, nan, sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ Ints = npt.NDArray[np.int64]
 
 QUORUM = 0.8  # share of a pool's live streams that must have reported before φ or κ is fixed
 PATIENCE = 50  # blocks after the first report, when the rest is not waited for any longer
+HIGH, HIGH_SHARE = log(20.0), 0.05  # Ville: P(ever M ≥ 20) ≤ .05 under the null
+FEW_HIGH = 3  # streams that may stand there in a pool of any size
 
 UNKNOWN = Calibration(Validity.NONE, 1.0, ("nothing heard yet",))
 
@@ -92,9 +94,29 @@ class ChangeCell:
         self.calibration = self.monitor.judgement()
         self.validity = stream_validity(self.calibration.validity, v, self.kappa, scores)
 
+    def cross(self, log_m: Floats, healthy: npt.NDArray[np.bool_]) -> bool:
+        """Give up the class if more streams stand at M ≥ 20 than a valid null lets.
+
+        ``log_m`` and ``healthy`` (rows,): at most one stream in twenty may ever stand there, and
+        those with an open verdict are not counted. One fault moves one stream; when a tenth of
+        a pool moves at once, it is the null that is wrong (statistics.md B4, G2).
+        """
+        counted = healthy & (self.validity > Validity.NONE)
+        n, high = int(counted.sum()), int((log_m[counted] >= HIGH).sum())
+        if high <= max(FEW_HIGH, HIGH_SHARE * n + 3.0 * sqrt(HIGH_SHARE * (1.0 - HIGH_SHARE) * n)):
+            return False
+        reason = f"{high} of {n} streams stand at M ≥ 20 at once"
+        self.calibration = Calibration(
+            Validity.NONE, self.calibration.kappa, (reason, *self.calibration.reasons)
+        )
+        self.validity = np.zeros_like(self.validity)
+        return True
+
     def demote(self) -> bool:
         """Look at the monitor; say if a class fell. Inside an epoch it only ever falls."""
         before = self.validity
+        if before.max(initial=0) == Validity.NONE:
+            return False
         self.calibration = self.monitor.judgement()
         self.validity = np.minimum(before, np.int8(self.calibration.validity))
         return bool((self.validity < before).any())

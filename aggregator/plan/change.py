@@ -19,6 +19,7 @@ from ...engine.calibration import (
     tau_seconds,
 )
 from ...engine.change import LEARNING_BLOCKS
+from ...engine.evalue import Validity
 from ...proto.messages import ChangePlan
 from ..state.fleet import Fleet
 from .cell import ChangeCell
@@ -157,6 +158,15 @@ class ChangeBook:
             if block >= cell.judged + JUDGED_EACH and not isnan(cell.kappa):
                 cell.judged = block
                 fell |= cell.demote()
+        return fell
+
+    def hear_crossings(self, log_m: Floats, open_rows: Bools) -> bool:
+        """Take ln M (2, M, R) of fast and slow parts; say if a cell has lost its class."""
+        fell = False
+        for cell in self.cells.values():
+            if cell.validity.max(initial=0) > Validity.NONE:
+                mine = log_m[int(cell.slow), cell.column, cell.rows]
+                fell |= cell.cross(mine, ~open_rows[cell.rows])
         return fell
 
     def hear_long_run(self, rung: int, variance: Floats, scores: Ints) -> bool:

@@ -286,8 +286,9 @@ def test_the_class_does_not_rise_inside_its_epoch() -> None:
         book.hear_windows(5, 210 + b, ALL, windows(3.0, b))
     for b in range(600):
         book.hear_windows(5, 400 + b, ALL, windows(1.0, b))
-    assert fast_of(book).calibration.validity > Validity.NONE
+    assert fast_of(book).monitor.judgement().validity > Validity.NONE
     assert fast_of(book).validity.max() == Validity.NONE
+    assert "kappa" in fast_of(book).calibration.reasons[0]  # why it was lost, not how it is now
 
 
 def test_a_healthy_monitor_leaves_the_class_and_the_plan_alone() -> None:
@@ -361,3 +362,33 @@ def test_epochs_are_never_used_twice() -> None:
         tell_lags(other, rung, 200, ALL, lags(block_correlation(tau, rung)))
     assert len({*seen}) == 2
     assert len({cell.epoch for key, cell in other.cells.items() if key[0] == 0}) == 2
+
+
+def standing(high: int, streams: int = SHARDS) -> Floats:
+    """Return ln M (3, 1, R) in which so many streams of the fast part stand above 20."""
+    log_m = np.zeros((3, 1, streams + 1))
+    log_m[0, 0, :high] = 3.5
+    return log_m
+
+
+def test_when_a_tenth_of_a_pool_moves_at_once_the_null_is_wrong_and_not_the_shards() -> None:
+    book = betting()
+    nobody_open = np.zeros(SHARDS + 1, dtype=np.bool_)
+    assert not book.hear_crossings(standing(3), nobody_open)
+    assert book.hear_crossings(standing(4), nobody_open)
+    assert fast_of(book).validity.max() == Validity.NONE
+    assert "4 of 10 streams stand at M ≥ 20" in fast_of(book).calibration.reasons[0]
+    assert not book.hear_crossings(standing(9), nobody_open)
+
+
+def test_streams_with_an_open_verdict_do_not_speak_against_the_null() -> None:
+    book = betting()
+    known = np.arange(SHARDS + 1) < 2
+    assert not book.hear_crossings(standing(5), known)
+    assert fast_of(book).validity.max() == Validity.EMPIRICAL
+
+
+def test_eight_ill_shards_of_one_host_leave_a_pool_of_64_its_class() -> None:
+    book = large(white(64))
+    assert not book.hear_crossings(standing(8, 64), np.zeros(65, dtype=np.bool_))
+    assert book.hear_crossings(standing(9, 64), np.zeros(65, dtype=np.bool_))
