@@ -22,7 +22,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: $(LAB) ## make a recording with one slow shard of 64, and let tessera name it
-	rm -rf build/demo
+	rm -rf build/demo && mkdir -p build
 	$(BIN)/tessera simulate build/demo --ticks 3600 --fault host-02-gpu-5:step_time_seconds:+8%@1800
 	$(BIN)/tessera replay build/demo --score
 
