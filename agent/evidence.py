@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..engine.arrays import Ints
+from ..engine.outcome import Outcome, Summary
 from ..engine.ranks import stream_key
-from ..engine.streams import Outcome, Streams, Summary
+from ..engine.streams import Streams
 from ..proto.messages import Down, Inventory, Plan, Up1
 from .fold import Block
 

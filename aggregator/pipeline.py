@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from ..engine.streams import Outcome
+from ..engine.outcome import Outcome
 from ..proto.messages import Down, Plan, Up1
 from .combine.contrasts import Contrasts, NodeValues
 from .combine.loadings import Loadings

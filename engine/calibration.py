@@ -8,7 +8,6 @@ apart, and each lowers the class.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from math import exp, isnan, log, sqrt
 from typing import Self
 
@@ -16,13 +15,13 @@ import numpy as np
 
 from .arrays import Floats, Ints
 from .evalue import Classes, Validity
+from .special import MAD_TO_SD
 
 LADDER = (1, 2, 5, 10, 30, 60, 120, 300, 600)  # seconds: block lengths that exist
 WINDOWS = (10, 25, 50, 100)  # scores in one window sum
 HIGHEST_PHI = 0.999
 SHORTEST_TAU, LONGEST_TAU = 1e-2, 1e7  # ticks: beyond what a block length can tell
 FAST_SHARE, SLOW_SHARE = 0.5, 3.0  # of tau
-MAD_TO_SD = 1.4826  # of a Gaussian
 VIF_SE = 2.33  # standard error of (1.4826 MAD)² of one window
 FEWEST_WINDOWS, ENOUGH_FOR_DRIFT = 50, 2000
 
@@ -32,24 +31,6 @@ OVER_WHITE = 0.85
 OWN_WINDOW, OWN_ENOUGH = 25, 400  # scores behind a stream's own variance
 OWN_SPREAD, OWN_MOST = 2.7, 3.0
 FEWEST_STREAMS = 3  # of a pool, from which on their spread means something
-
-
-class Tier(IntEnum):
-    """How far a running summary may be trusted, by its number of samples."""
-
-    NONE = 0
-    WARM_START = 20
-    STRICT = 60
-
-    @classmethod
-    def of(cls, samples: int) -> Self:
-        """Return the highest tier that ``samples`` reaches."""
-        return max(tier for tier in cls if samples >= tier)
-
-    @property
-    def word(self) -> str:
-        """Return the name that the audit trail uses."""
-        return self.name.lower()
 
 
 def lag_one(n: Floats, cross: Floats, square: Floats) -> Floats:

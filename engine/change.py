@@ -17,14 +17,13 @@ from .memory import Memory
 from .onset import OnsetMixture
 from .ranks import BASELINE, Ranks, uniforms
 from .recursive import Recursive
-from .special import normal_quantile
+from .special import MAD_TO_SD, normal_quantile
 
 OFFSET_BLOCKS = 50  # blocks whose median distance to the group is the stream's offset
 WARM_BLOCKS = 50  # regression steps before a residual may become a knot
 LEARNING_BLOCKS = OFFSET_BLOCKS + WARM_BLOCKS + BASELINE  # 200: DESIGN.md section 4.9
 NEIGHBOURED = BASELINE // 2  # baseline blocks that must follow the one before, or phi says nothing
 ROUNDING = 2.0**-21  # of a value: four units in the last place of the float32 that travel
-MAD_TO_SD = 1.4826  # of a Gaussian
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +62,8 @@ class ChangeChannel:
         self._moving = np.zeros(n, dtype=np.bool_)
         self._origin = np.full(n, np.nan)
         self._scale = np.full(n, np.nan)
-        self._kept: Floats | None = np.full((n, LEARNING_BLOCKS, 2), np.nan)
-        self._gap: Bools | None = np.ones((n, LEARNING_BLOCKS), dtype=np.bool_)
+        self._kept = np.full((n, LEARNING_BLOCKS, 2), np.nan)  # values and references
+        self._gap = np.ones((n, LEARNING_BLOCKS), dtype=np.bool_)
         self.learning = True
         self._last_block = np.full(n, -2, dtype=np.int64)
         self._regression = Recursive.start(n)
@@ -104,8 +103,6 @@ class ChangeChannel:
         ``r`` is the residual of the kept blocks on (1, peers), least squares; only neighbours in
         time make a pair (statistics.md E).
         """
-        if self._kept is None or self._gap is None:
-            return np.zeros((len(rows), 3))
         kept = self._kept[rows, OFFSET_BLOCKS:]
         residual = _least_squares_residual(kept[..., 0], kept[..., 1])
         pair = ~self._gap[rows, OFFSET_BLOCKS + 1 :]
@@ -124,8 +121,6 @@ class ChangeChannel:
 
         A stream that did not move has no scale; it goes on learning instead.
         """
-        if self._kept is None or self._gap is None:
-            return Settled(rows[:0], np.empty((0, BASELINE)))
         rows = self._set_scale(rows)
         part = take_rows(self._regression, rows)
         phi, all_rows = self.phi[rows], np.ones(len(rows), dtype=np.bool_)
@@ -142,7 +137,7 @@ class ChangeChannel:
         self.settled[rows] = True
         self.learning = not self.settled.all()
         if not self.learning:
-            self._kept = self._gap = None  # 3 kB a stream, wanted by nobody any more
+            self._kept, self._gap = self._kept[:0], self._gap[:0]  # 3 kB a stream, of no use now
         return Settled(rows, _signed_scores(baseline))
 
     def restart(self, rows: Ints, horizon: int) -> None:
@@ -161,7 +156,7 @@ class ChangeChannel:
         n, count = len(self.keys), len(rows)
         if count == 0:
             return
-        if self._kept is None or self._gap is None:
+        if not self.learning:
             self._kept = np.full((n, LEARNING_BLOCKS, 2), np.nan)
             self._gap = np.ones((n, LEARNING_BLOCKS), dtype=np.bool_)
         self.learning = True
@@ -193,7 +188,7 @@ class ChangeChannel:
 
     def _learn(self, block: int, rows: Ints, x: npt.NDArray[np.float32], reference: Floats) -> None:
         rows = rows[self.observed[rows] < LEARNING_BLOCKS]
-        if len(rows) == 0 or self._kept is None or self._gap is None:
+        if len(rows) == 0:
             return
         at = self.observed[rows]
         offset = np.where(at < OFFSET_BLOCKS, np.float32(0), self.offset[rows])
@@ -207,7 +202,6 @@ class ChangeChannel:
 
     def _forget_stillness(self, rows: Ints) -> None:
         """Let learning begin with the last still block of the ``rows`` that have just moved."""
-        assert self._kept is not None  # noqa: S101 - _learn() has looked; for the type checker
         last = self.observed[rows] - 1
         before, now = self._kept[rows, last - 1], self._kept[rows, last]
         moved = _moved(np.stack([before, now], axis=1), np.zeros(len(rows)))
@@ -218,7 +212,6 @@ class ChangeChannel:
 
     def _fix_offsets(self, rows: Ints) -> None:
         """Fix the offsets of ``rows``; those that never moved go on waiting for their first one."""
-        assert self._kept is not None  # noqa: S101 - _learn() has looked; for the type checker
         distance = self._kept[rows, :OFFSET_BLOCKS, 0] - self._kept[rows, :OFFSET_BLOCKS, 1]
         self.offset[rows] = np.median(distance, axis=1).astype(np.float32)
         still = rows[~self._moving[rows]]
@@ -227,8 +220,6 @@ class ChangeChannel:
 
     def _look_back(self, rows: Ints) -> None:
         """Send ``rows`` back to learning that did not move, or have too few neighbours for φ."""
-        assert self._kept is not None  # noqa: S101 - _learn() has looked; for the type checker
-        assert self._gap is not None  # noqa: S101 - as above
         still = ~_moved(self._kept[rows, OFFSET_BLOCKS:], self.offset[rows].astype(np.float64))
         neighbours = np.count_nonzero(~self._gap[rows, -BASELINE:], axis=1)
         alone = (neighbours < NEIGHBOURED) & (self.phi[rows] != 0.0)
@@ -238,7 +229,6 @@ class ChangeChannel:
 
     def _set_scale(self, rows: Ints) -> Ints:
         """Fix origin and robust residual scale; return the rows that have one."""
-        assert self._kept is not None  # noqa: S101 - settle() has looked; for the type checker
         kept = self._kept[rows, OFFSET_BLOCKS:]
         distance = kept[..., 0] - kept[..., 1]
         scale = _robust_sd(distance[:, 1:] - self.phi[rows, None] * distance[:, :-1])

@@ -14,15 +14,16 @@ import numpy as np
 
 from .arrays import Bools, Floats, Ints, refuse_infinite
 from .evalue import Validity
+from .peers import FEWEST
+from .special import MAD_TO_SD
 
 LEVEL_LAMBDAS = (0.1, 0.25, 0.5, 0.9)
 
-MAD_TO_SD = 1.4826  # of a Gaussian
 SPREADS_IN_A_MARGIN = 4.0  # the margin covers four times the group's own healthy spread
 MOST_MARGINS = 4.0  # wider than this is a group of unequals, and it abstains
 RUN = 4  # plusses in a row behind which the next sign is judged
 
-FULL_MEMBERS, FEWEST_MEMBERS = 8, 3
+FULL_MEMBERS = 8
 ENOUGH_RUNS = 200
 FAIR, MOST_MEMORY = 0.5, 0.7  # p4 that the null allows, and that a cut grid may still bear
 MOST_GROWTH = 0.9  # of (1 + lambda) p4
@@ -189,7 +190,7 @@ def gate(*, members: int, runs: Ints, plusses: Ints, noise_ratio: float, lag_one
     its runs are too few to be counted, but nothing contradicts the null, which independent
     noise of any size fulfils.
     """
-    if members < FEWEST_MEMBERS:
+    if members < FEWEST:
         return Gate(Validity.NONE, 0.0, "fewer than three peers")
     best = Validity.CONSTRUCTION if members >= FULL_MEMBERS else Validity.EMPIRICAL
     few = "" if members >= FULL_MEMBERS else f"only {members} peers"

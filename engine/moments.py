@@ -6,12 +6,30 @@ fail: a vector of another dimension, an infinite one.
 """
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Self
 
 import numpy as np
 
 from .arrays import Floats, refuse_infinite
-from .calibration import Tier
+
+
+class Tier(IntEnum):
+    """How far a running summary may be trusted, by its number of samples."""
+
+    NONE = 0
+    WARM_START = 20
+    STRICT = 60
+
+    @classmethod
+    def of(cls, samples: int) -> Self:
+        """Return the highest tier that ``samples`` reaches."""
+        return max(tier for tier in cls if samples >= tier)
+
+    @property
+    def word(self) -> str:
+        """Return the name in lower case."""
+        return self.name.lower()
 
 
 @dataclass(slots=True)

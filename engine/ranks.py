@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .arrays import Bools, Floats, Ints, Words, refuse_infinite
+from .special import MAD_TO_SD
 
 BASELINE: Final = 100  # residuals from which the knots are taken, not counted
 _TAILS: Final = np.array([2.2, 2.5, 2.8, 3.1, 3.5, 4.0, 5.0, 7.0])  # robust standard deviations
 _BODY: Final = 47  # knots at quantiles i / 48
 _KNOTS: Final = _BODY + 2 * _TAILS.size  # 63
 _BINS: Final = _KNOTS + 1
-_MAD_TO_SD: Final = 1.4826
 _MEAN_DEVIATION_TO_SD: Final = 1.2533
 _CHUNK: Final = 8192  # streams whose 63 comparisons stay in the cache
 _GOLDEN: Final = 0x9E3779B97F4A7C15
@@ -122,7 +122,7 @@ def _robust_sd(baseline: Floats, median: Floats, present: npt.NDArray[np.intp]) 
     mad = _quantiles(np.sort(deviation, axis=1), present, np.array([0.5]))[:, 0]
     mean = np.nansum(deviation, axis=1) / np.maximum(present, 1)
     fallback = np.where(mean > 0.0, _MEAN_DEVIATION_TO_SD * mean, 1.0)
-    return np.where(mad > 0.0, _MAD_TO_SD * mad, fallback)
+    return np.where(mad > 0.0, MAD_TO_SD * mad, fallback)
 
 
 def uniforms(keys: Words, block: int) -> Floats:

@@ -11,6 +11,8 @@ import numpy as np
 from .arrays import Bools, Floats
 from .chi_square_table import QUANTILES
 
+MAD_TO_SD: Final = 1.4826  # median absolute deviation to standard deviation, of a Gaussian
+
 # Wichura (1988), algorithm AS 241 (PPND16), Applied Statistics 37:477-484: numerators and
 # denominators, highest power first, of the centre, the shoulder and the far tail.
 _CENTRE: Final = (

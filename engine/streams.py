@@ -16,6 +16,7 @@ from .arrays import Bools, Floats, Ints, Words
 from .change import OFFSET_BLOCKS, ChangeChannel
 from .level import LevelChannel, LevelReport
 from .onset import NEVER
+from .outcome import Outcome, Summary
 from .peers import bad_side_median, leave_one_out_median, plain_median
 
 Float32s = npt.NDArray[np.float32]
@@ -23,47 +24,6 @@ Number = TypeVar("Number", np.float64, np.int64)
 
 TELLING = 1.0  # nats of evidence from which on its onset is dated
 NO_VALUE, NO_BLOCK = np.float64(np.nan), np.int64(NEVER)  # where there is no stream
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """Peers of every stream: members with a value and three central order statistics.
-
-    ``count_*`` (S, M) and ``s3_*`` (S, M, 3) of raw and of offset-demeaned values, as each row's
-    group has them; ``included`` (S,): the row itself stands in them.
-    """
-
-    count_raw: Ints
-    s3_raw: Float32s
-    count_demeaned: Ints
-    s3_demeaned: Float32s
-    included: Bools
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a block made of the streams of S rows: absolute evidence, and news for the plan.
-
-    ``change`` and ``level`` (S, M) ln M, NaN where no stream is; ``change_onset`` and
-    ``level_onset`` (S, M) block of the likely onset, −1 below one nat; ``learned`` (S, M) blocks
-    of 200, −1 where no stream is. NaN or None where there is no news: ``lags`` (S, M, 3) of streams
-    that wait for φ; ``baseline`` (S, M, 100) scores of streams that settled; ``windows`` m to
-    (S, M) completed sums of scores; ``long_run`` V_i(25) (S, M) over ``long_run_scores`` (S, M);
-    ``review`` a level report with arrays (S, M, …).
-    """
-
-    block: int
-    change: Floats
-    level: Floats
-    change_onset: Ints
-    level_onset: Ints
-    learned: Ints
-    lags: Floats | None
-    baseline: Floats | None
-    windows: Mapping[int, Floats]
-    long_run: Floats | None
-    long_run_scores: Ints | None
-    review: LevelReport | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from ...engine.outcome import Outcome, Summary
 from ...engine.peers import FEWEST
 from ...engine.ranks import stream_key
-from ...engine.streams import Outcome, Streams, Summary
+from ...engine.streams import Streams
 from ..plan.planner import Planner
 from ..state.fleet import NODES_HOST, Fleet
 from .peers import Summaries

@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-FEWEST = 20  # blocks before a line is worth a residual
+SETTLED_AFTER = 20  # blocks before a line is worth a residual
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class _Lines:
         self.offset[:] = offset
         from_c, from_d = c - self.mean_c, y - c - self.mean_d
         slope = self.cross / np.where(self.square > 0, self.square, 1.0)
-        residual = np.where(self.count >= FEWEST, from_d - slope * from_c, np.nan)
+        residual = np.where(self.count >= SETTLED_AFTER, from_d - slope * from_c, np.nan)
         known = np.isfinite(from_d)
         self.count += known
         weight = 1.0 / np.maximum(self.count, 1.0)

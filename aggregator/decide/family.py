@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ...engine.attribution import Family, explain_away
 from ...engine.evalue import EValues
+from ...engine.peers import FEWEST
 from ...engine.selection import (
     ControlledList,
     RankedList,
@@ -62,7 +63,7 @@ class Selector:
         self._fleet = fleet
         self._q = q
         self._family = _graph(fleet)
-        self._has_contrast = fleet.group_sizes()[fleet.group] >= 3  # noqa: PLR2004 - DESIGN.md 2
+        self._has_contrast = fleet.group_sizes()[fleet.group] >= FEWEST
         self._peak = np.full(len(fleet.rows), -np.inf)
         self.least = float(-np.log(q))  # no e below 1/q is ever selected, whatever the others are
         self.quiet = True

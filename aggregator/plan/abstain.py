@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from ...engine.change import LEARNING_BLOCKS
 from ...engine.evalue import Validity
+from ...engine.peers import FEWEST
 from ..state.fleet import Fleet
-from .members import FEWEST
 from .planner import Planner
 
 Ints = npt.NDArray[np.int64]

@@ -20,10 +20,10 @@ from ...engine.calibration import (
 )
 from ...engine.change import LEARNING_BLOCKS
 from ...engine.evalue import Validity
+from ...engine.peers import FEWEST
 from ...proto.messages import ChangePlan
 from ..state.fleet import Fleet
 from .cell import ChangeCell
-from .members import FEWEST
 from .monitor import Monitor
 
 Floats = npt.NDArray[np.float64]

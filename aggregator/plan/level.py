@@ -24,6 +24,7 @@ from ...engine.margin import (
     own_lag,
     own_memory,
 )
+from ...engine.peers import FEWEST
 from ...proto.messages import LevelPlan
 from ..state.fleet import Fleet
 
@@ -31,7 +32,6 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-FEWEST = 3
 POOL_BELOW = 5  # members below which the spread is pooled over the groups of the same job
 QUORUM = 0.8  # share of a group's streams that must have come as far as a review asks
 LONGER = 5  # "next longer block" is the next of the ladder at least so many times as long

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...engine.evalue import Validity
+from ...engine.peers import FEWEST
 from ..state.fleet import Fleet
 
 Ints = npt.NDArray[np.int64]
@@ -18,7 +19,6 @@ Classes = npt.NDArray[np.int8]
 # Members K with a value, the shard itself included, and the best class from there on.
 CHANGE = ((32, Validity.CONSTRUCTION), (16, Validity.EMPIRICAL), (3, Validity.NONE))
 LEVEL = ((8, Validity.CONSTRUCTION), (3, Validity.EMPIRICAL))
-FEWEST = 3  # members below which a group abstains
 
 REMEMBERED = 200  # blocks of counts
 LOOK_EACH = 20  # blocks

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...engine.level import LevelReport
-from ...engine.streams import Outcome
+from ...engine.outcome import Outcome
 from ...proto.messages import Plan
 from ..combine.peers import Summaries
 from ..state.fleet import Fleet

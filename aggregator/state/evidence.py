@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ...engine.evalue import EValues, Validity
 from ...engine.merging import two_values
-from ...engine.streams import Outcome
+from ...engine.outcome import Outcome
 from ..plan.planner import Parts
 from .fleet import Fleet
 

@@ -8,9 +8,8 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...adapters.topology.model import Topology, kind_rank
+from ...engine.peers import FEWEST
 from ...proto.messages import ShardRow
-
-FEWEST = 3  # siblings, itself included, below which a node abstains
 
 Signature = frozenset[tuple[str, str, str]]
 

@@ -9,8 +9,8 @@ from tessera.agent.evidence import Evidence
 from tessera.agent.fold import Block
 from tessera.engine.arrays import Floats, Ints
 from tessera.engine.change import LEARNING_BLOCKS, OFFSET_BLOCKS
+from tessera.engine.outcome import Outcome
 from tessera.engine.peers import central
-from tessera.engine.streams import Outcome
 from tessera.proto.messages import ChangePlan, Down, Inventory, LevelPlan, Plan, ShardRow, Up1
 
 METRICS = ("power", "step_time")

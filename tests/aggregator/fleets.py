@@ -18,7 +18,7 @@ from tessera.aggregator.decide.verdicts import Transition
 from tessera.aggregator.pipeline import Pipeline, StepResult, Up2
 from tessera.aggregator.state.fleet import Fleet, build_fleet
 from tessera.engine.level import LevelReport
-from tessera.engine.streams import Outcome
+from tessera.engine.outcome import Outcome
 from tessera.proto.messages import Inventory, ShardRow, Up1
 
 Floats = npt.NDArray[np.float64]

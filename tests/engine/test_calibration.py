@@ -7,7 +7,6 @@ from tessera.engine.arrays import Floats
 from tessera.engine.calibration import (
     LADDER,
     WINDOWS,
-    Tier,
     WindowSums,
     block_correlation,
     judge,
@@ -22,6 +21,7 @@ from tessera.engine.calibration import (
     vif,
 )
 from tessera.engine.evalue import Validity
+from tessera.engine.moments import Tier
 
 SOUND, SEEN, LOST = Validity.CONSTRUCTION, Validity.EMPIRICAL, Validity.NONE
 

@@ -13,10 +13,9 @@ import pytest
 
 from tessera.engine.arrays import Floats
 from tessera.engine.attribution import binomial_upper_tail, group_mean_e
-from tessera.engine.calibration import Tier
 from tessera.engine.evalue import EValues, Validity
 from tessera.engine.merging import RunningMaximum, log_mean, log_product
-from tessera.engine.moments import Moments
+from tessera.engine.moments import Moments, Tier
 from tessera.engine.selection import e_bh
 
 VECTORS: dict[str, Any] = json.loads(Path(__file__).with_name("vectors.json").read_text("utf-8"))

@@ -4,9 +4,10 @@ import pytest
 from tessera.engine.arrays import Bools, Floats, Ints
 from tessera.engine.change import LEARNING_BLOCKS, OFFSET_BLOCKS, ChangeChannel
 from tessera.engine.level import REVIEWS
+from tessera.engine.outcome import Outcome, Summary
 from tessera.engine.peers import central, leave_one_out_median, plain_median
 from tessera.engine.ranks import stream_key
-from tessera.engine.streams import Float32s, Outcome, Streams, Summary
+from tessera.engine.streams import Float32s, Streams
 
 ROWS, METRICS, HORIZON, CROSSING = 32, 2, 1000, np.log(100.0)
 MARGIN, NOISE = 0.05, 0.01

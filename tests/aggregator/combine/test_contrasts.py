@@ -5,7 +5,7 @@ import pytest
 from tessera.aggregator.combine.contrasts import Contrasts, NodeValues
 from tessera.aggregator.combine.peers import Summariser
 from tessera.aggregator.plan.planner import Planner
-from tessera.engine.streams import Outcome
+from tessera.engine.outcome import Outcome
 
 from ..fleets import fleet_of, tree
 

@@ -1,7 +1,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from tessera.aggregator.combine.loadings import FEWEST, Loadings
+from tessera.aggregator.combine.loadings import SETTLED_AFTER, Loadings
 
 Float32s = npt.NDArray[np.float32]
 SHARDS, BLOCKS = 16, 300
@@ -47,14 +47,14 @@ def test_without_own_noise_nothing_is_left() -> None:
 
 
 def test_the_first_blocks_are_no_residuals_and_those_of_a_new_offset_neither() -> None:
-    x = readings(4)[: 3 * FEWEST]
+    x = readings(4)[: 3 * SETTLED_AFTER]
     offset = np.zeros_like(x)
-    offset[2 * FEWEST :, 3] = 1.0
+    offset[2 * SETTLED_AFTER :, 3] = 1.0
     known = np.isfinite(play(x, offset))
-    assert not known[:FEWEST].any()
-    assert known[FEWEST : 2 * FEWEST].all()
-    assert not known[2 * FEWEST :, 3].any()
-    assert np.delete(known[2 * FEWEST :], 3, axis=1).all()
+    assert not known[:SETTLED_AFTER].any()
+    assert known[SETTLED_AFTER : 2 * SETTLED_AFTER].all()
+    assert not known[2 * SETTLED_AFTER :, 3].any()
+    assert np.delete(known[2 * SETTLED_AFTER :], 3, axis=1).all()
 
 
 def test_those_of_another_kind_do_not_count() -> None:
@@ -72,12 +72,12 @@ def test_a_missing_value_or_offset_has_no_residual_and_teaches_nothing() -> None
     x[100, 1] = np.nan
     missing = ~np.isfinite(play(x, offset))
     assert np.argwhere(missing[50:]).tolist() == [[50, 1]]
-    assert missing[: FEWEST + 10, 2].all()
+    assert missing[: SETTLED_AFTER + 10, 2].all()
 
 
 def test_columns_that_are_not_asked_for_stay_empty_and_learn_nothing() -> None:
     made, x = Loadings(["a"] * 4, 2), np.ones((4, 2), dtype=np.float32)
-    found = [made.residuals(5, x, 0 * x, ONE) for _ in range(FEWEST + 1)][-1]
+    found = [made.residuals(5, x, 0 * x, ONE) for _ in range(SETTLED_AFTER + 1)][-1]
     assert np.isfinite(found).tolist() == [[True, False]] * 4
     assert np.isnan(made.residuals(5, x, 0 * x, np.array([1]))).all()
     assert np.isnan(made.residuals(5, x, 0 * x, np.empty(0, dtype=np.int64))).all()

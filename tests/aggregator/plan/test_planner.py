@@ -7,7 +7,7 @@ import pytest
 from tessera.aggregator.combine.peers import Summaries
 from tessera.aggregator.plan.planner import Planner
 from tessera.engine.evalue import Validity
-from tessera.engine.streams import Outcome
+from tessera.engine.outcome import Outcome
 
 from ..fleets import POWER, STEP_TIME, flat, fleet_of, notes, outcome, tree
 

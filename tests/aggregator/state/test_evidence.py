@@ -8,7 +8,7 @@ import pytest
 from tessera.aggregator.plan.planner import Parts, Planner
 from tessera.aggregator.state.evidence import FAST, LEVEL, SLOW, EvidenceTable, Lead
 from tessera.engine.evalue import Validity
-from tessera.engine.streams import Outcome
+from tessera.engine.outcome import Outcome
 
 from ..fleets import POWER, STEP_TIME, flat, fleet_of, outcome
 
