@@ -219,7 +219,7 @@ class Pipeline:
             return ()
         controlled, ranked, anew = self._evidence.merged(self._parts)
         selection = self._selector.select(controlled, ranked, anew)
-        leading = Leading(self._evidence, self._parts)
+        leading = Leading(self._evidence, self._parts, self._planner)
         return tuple(self._verdicts.update(now, selection, leading))
 
     def _new_plan(self) -> Plan | None:

@@ -38,7 +38,7 @@ def reason_opened(
     )
     return (
         f"{_claim(lead)} against {_against(others, inner=inner)}: "
-        f"e = {_words(passed.log_e)}, {passed.guarantee}, {place} it needs {bar}{odd}"
+        f"e = {_words(passed.log_e)}, {place} it needs {bar}; {_guarantee(lead, passed)}{odd}"
     )
 
 
@@ -53,6 +53,11 @@ def _claim(lead: Lead) -> str:
     if lead.channel == "level":
         return f"{what} {'is' if one else 'are'} out of family"
     return f"{what} {'has' if one else 'have'} changed"
+
+
+def _guarantee(lead: Lead, passed: Passed) -> str:
+    """Return what may be claimed, and why no more."""
+    return f"ranked: {lead.why_ranked}" if lead.why_ranked else passed.guarantee
 
 
 def _against(others: int, *, inner: bool) -> str:

@@ -87,6 +87,11 @@ class ChangeBook:
                 kappa_of[row, cell.column] = own
         return phi, kappa_of, epoch
 
+    def reason(self, pool: int, column: int, *, slow: bool) -> str:
+        """Return why a cell has no better class, "" where nothing is held against it."""
+        cell = self.cells[pool, column, int(slow)]
+        return "; ".join(cell.calibration.reasons)
+
     def rungs(self, *, slow: bool) -> Ints:
         """Return the rung (R, M) of the fast or the slow change part."""
         out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.int64)

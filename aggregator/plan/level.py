@@ -88,6 +88,11 @@ class LevelBook:
                 epoch=cell.epoch,
             )
 
+    def reason(self, group: int, column: int) -> str:
+        """Return why a cell has no better class, "" where nothing is held against it."""
+        cell = self.cells[group, column]
+        return "" if cell.validity >= Validity.CONSTRUCTION else cell.reason
+
     def settings(self, rung: int) -> tuple[Floats, Floats, Ints]:
         """Return margin, largest λ and epoch (R, M) at ``rung``; epoch −1 = no stream."""
         shape = (len(self._fleet.rows), len(self._fleet.metrics))

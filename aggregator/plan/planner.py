@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ...engine.evalue import Validity
 from ...engine.level import LevelReport
 from ...engine.outcome import Outcome
 from ...proto.messages import Plan
@@ -24,6 +25,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Classes = npt.NDArray[np.int8]
 
+FAST, SLOW, LEVEL = 0, 1, 2  # first axis of the parts
 CHANGE_SHARE = 0.5  # weight of the change channel where a row has both channels
 FAST_SHARE = 0.5  # of the change channel's weight
 
@@ -105,6 +107,18 @@ class Planner:
             rungs=self._rungs(),
             epochs=np.stack(epochs).transpose(0, 2, 1),
         )
+
+    def why_ranked(self, row: int, part: int, column: int) -> str:
+        """Return what keeps a part of ``row`` from being controlled, or "" if nothing does.
+
+        ``part`` 0 fast change, 1 slow change, 2 level, of the metric in ``column``.
+        """
+        group, channel = int(self._fleet.group[row]), int(part == LEVEL)
+        if self.members.classes()[channel, group] < Validity.CONSTRUCTION:
+            return f"only {self.members.reliable()[channel, group]} members"
+        if part == LEVEL:
+            return self.level.reason(group, column)
+        return self.change.reason(int(self._fleet.pool[row]), column, slow=part == SLOW)
 
     def hear_counts(self, summaries: Summaries) -> bool:
         """Take the members of each group in one block; say whether the plan changed."""

@@ -4,7 +4,7 @@ Apart from the streams, which may run on other machines: what arrives here is ab
 a lost or repeated message can make it old but never wrong (DESIGN.md section 5).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,25 +13,31 @@ import numpy.typing as npt
 from ...engine.evalue import EValues, Validity
 from ...engine.merging import two_values
 from ...engine.outcome import Outcome
-from ..plan.planner import Parts
+from ..plan.planner import LEVEL, Parts, Planner
 from .fleet import Fleet
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-FAST, SLOW, LEVEL = 0, 1, 2  # first axis of the parts
 TELLING = 0.05  # share of a node's evidence from which on a metric is named
 
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """What carries a row's evidence: its strongest channel, metrics, class, onset in seconds."""
+    """What carries a row's evidence: its strongest part, metrics, class, onset in seconds.
+
+    ``part`` 0 fast change, 1 slow change, 2 level, of the metric in ``column``; ``why_ranked``
+    what keeps it from being controlled, "" if only the evidence is not enough yet.
+    """
 
     channel: Literal["change", "level"]
     metrics: tuple[str, ...]
     validity: str
     since: float
+    part: int
+    column: int
+    why_ranked: str = ""
 
 
 class EvidenceTable:
@@ -109,6 +115,8 @@ class EvidenceTable:
             metrics=tuple(self._fleet.metrics[j].name for j in order if telling[j]),
             validity=Validity(int(parts.validity[part, metric, row])).word,
             since=float(self._since[part, metric, row]),
+            part=int(part),
+            column=int(metric),
         )
 
 
@@ -118,7 +126,11 @@ class Leading:
 
     table: EvidenceTable
     parts: Parts
+    planner: Planner
 
     def of(self, row: int, *, controlled: bool) -> Lead:
         """Return the lead of ``row`` among the parts that count for its guarantee."""
-        return self.table.lead(row, self.parts, controlled=controlled)
+        lead = self.table.lead(row, self.parts, controlled=controlled)
+        if controlled:
+            return lead
+        return replace(lead, why_ranked=self.planner.why_ranked(row, lead.part, lead.column))

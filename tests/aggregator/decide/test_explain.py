@@ -10,8 +10,9 @@ from tessera.aggregator.state.evidence import Lead
 def lead(
     channel: Literal["change", "level"] = "level",
     metrics: tuple[str, ...] = ("step_time",),
+    why_ranked: str = "",
 ) -> Lead:
-    return Lead(channel, metrics, "construction", 0.0)
+    return Lead(channel, metrics, "construction", 0.0, 2, 0, why_ranked)
 
 
 THRESHOLD = log(160.0)
@@ -33,18 +34,22 @@ def reason(  # noqa: PLR0913 - one parameter for each part of the sentence
 def test_a_level_verdict_says_that_the_shard_is_out_of_family() -> None:
     assert reason(lead()) == (
         "step_time is out of family against its 7 peers: "
-        "e = 10^4.3, controlled, alone it needs 10^2.2"
+        "e = 10^4.3, alone it needs 10^2.2; controlled"
     )
 
 
 def test_a_change_verdict_says_that_the_shard_has_changed() -> None:
     assert reason(lead("change"), 31) == (
-        "step_time has changed against its 31 peers: e = 10^4.3, controlled, alone it needs 10^2.2"
+        "step_time has changed against its 31 peers: e = 10^4.3, alone it needs 10^2.2; controlled"
     )
 
 
 def test_the_bar_of_a_list_is_the_one_that_was_passed() -> None:
-    assert reason(lead(), listed=4).endswith("in a list of 4 it needs 40")
+    assert reason(lead(), listed=4).endswith("in a list of 4 it needs 40; controlled")
+
+
+def test_a_ranked_verdict_says_why_it_is_no_more_than_that() -> None:
+    assert reason(lead(why_ranked="only 4 members")).endswith("; ranked: only 4 members")
 
 
 def test_a_row_alone_in_its_group_has_changed_against_its_own_past() -> None:

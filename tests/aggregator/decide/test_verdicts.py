@@ -24,7 +24,8 @@ class Story:
         self.verdicts = Verdicts(self.fleet)
         self._selector = Selector(self.fleet, 0.1)
         self._table = EvidenceTable(self.fleet)
-        self._parts: Parts = Planner(self.fleet, shortest=1, horizon=1e3).parts()
+        self._planner = Planner(self.fleet, shortest=1, horizon=1e3)
+        self._parts: Parts = self._planner.parts()
         self._parts.validity[:] = Validity.CONSTRUCTION
         self._at = 0.0
 
@@ -46,7 +47,7 @@ class Story:
         ranked = EValues(log, shown)
         sound = EValues(log if controlled else np.zeros(len(log)), shown)
         selection = self._selector.select(sound, ranked, np.zeros(len(log), dtype=np.bool_))
-        leading = Leading(self._table, self._parts)
+        leading = Leading(self._table, self._parts, self._planner)
         return self.verdicts.update(self._at, selection, leading)
 
 
@@ -122,7 +123,7 @@ def test_a_controlled_verdict_quotes_the_adjusted_value_and_a_ranked_one_the_mer
     (ranked,) = Story().transitions("gpu-0-1-2")
     adjusted = float(sup_fdr_adjust(np.array([HUGE]))[0])
     assert (controlled.log_e, ranked.log_e) == (adjusted, HUGE)
-    assert f"e = 10^{adjusted / log(10):.1f}, controlled" in controlled.reason
+    assert f"e = 10^{adjusted / log(10):.1f}," in controlled.reason
 
 
 def test_an_inner_node_is_held_against_its_siblings() -> None:

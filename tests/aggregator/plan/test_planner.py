@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 
 from tessera.aggregator.combine.peers import Summaries
-from tessera.aggregator.plan.planner import Planner
+from tessera.aggregator.plan.planner import FAST, LEVEL, Planner
 from tessera.engine.evalue import Validity
 from tessera.engine.outcome import Outcome
 
@@ -128,3 +128,13 @@ def test_a_class_that_the_monitor_takes_away_changes_the_plan() -> None:
         heard.append(tell(planner, told))
     assert sum(heard) == 1
     assert planner.parts().validity[0, 0, 0] == Validity.NONE
+
+
+def test_a_part_says_what_keeps_it_from_being_controlled() -> None:
+    small, large_one = (
+        Planner(fleet_of(flat(4), metrics=[STEP_TIME]), shortest=1, horizon=7e5),
+        planner_of(),
+    )
+    assert small.why_ranked(0, LEVEL, 0) == "only 4 members"
+    assert large_one.why_ranked(0, LEVEL, 1) == "not yet reviewed"
+    assert large_one.why_ranked(0, FAST, 0) == "nothing heard yet"

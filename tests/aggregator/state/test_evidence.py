@@ -5,8 +5,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tessera.aggregator.plan.planner import Parts, Planner
-from tessera.aggregator.state.evidence import FAST, LEVEL, SLOW, EvidenceTable, Lead
+from tessera.aggregator.plan.planner import FAST, LEVEL, SLOW, Parts, Planner
+from tessera.aggregator.state.evidence import EvidenceTable, Lead
 from tessera.engine.evalue import Validity
 from tessera.engine.outcome import Outcome
 
