@@ -49,7 +49,7 @@ proto: ## generate the code of the wire
 bench: $(DEV) ## time the engine, per stream and block
 	$(BIN)/python bench/engine.py
 
-calibrate: $(DEV) ## measure false alarms and delays at full size
+calibrate: $(DEV) ## measure false alarms and delays, rewrite docs/calibration.md (half an hour)
 	$(BIN)/python -m tessera.lab.calibrate
 
 clean: ## remove everything that the other targets made

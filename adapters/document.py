@@ -4,7 +4,13 @@ Apart, because topologies and recordings both come as JSON and owe a person the 
 """
 
 import json
+import re
 from pathlib import Path
+from typing import TypeGuard
+
+_LARGEST = 1e300  # of a number: Python reads integers that no float can hold
+# Control characters, line separators and lone surrogates: no line of text can tell them.
+_UNTELLABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class BadDocument(ValueError):  # noqa: N818 - named for what it says
@@ -38,5 +44,20 @@ def read_document(path: Path) -> object:
     except json.JSONDecodeError as fault:
         what = f"is not JSON ({fault.msg})"
         raise BadDocument(path.name, fault.lineno, what, "correct it there") from None
+    except ValueError:  # Python reads no integer of more than 4,300 digits
+        what = "holds an integer of thousands of digits"
+        raise BadDocument(path.name, None, what, "write it shorter") from None
     except RecursionError:
         raise BadDocument(path.name, None, "is nested too deeply", "write it flat") from None
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Say whether ``value`` is a finite number of at most 1e300; true and false are none."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return abs(value) <= _LARGEST
+
+
+def is_tellable(text: str) -> bool:
+    """Say whether ``text`` fits into a line: no control character, no half of a character."""
+    return _UNTELLABLE.search(text) is None

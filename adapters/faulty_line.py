@@ -13,6 +13,7 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import IO
 
+from .document import is_tellable
 from .recording import BadRecording
 
 HEADER = ("t", "shard", "metric", "value")
@@ -27,7 +28,7 @@ class FaultSomewhere(Exception):  # noqa: N818 - a message between the two passe
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[IO[bytes], TextIOWrapper]]:
     """Open a .csv or .csv.gz file: yield its raw bytes and its text; raise ``BadRecording``."""
-    with path.open("rb") as raw:
+    with _bytes_of(path) as raw:
         plain = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
         text = TextIOWrapper(plain, encoding="utf-8-sig", newline="")
         try:
@@ -40,6 +41,14 @@ def opened(path: Path) -> Iterator[tuple[IO[bytes], TextIOWrapper]]:
             raise BadRecording(path.name, None, "is not UTF-8 text", "write it as UTF-8") from None
         except csv.Error:
             raise FaultSomewhere from None
+
+
+def _bytes_of(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as fault:
+        what = f"cannot be read ({fault.strerror})"
+        raise BadRecording(path.name, None, what, "make it a readable file") from None
 
 
 def check_header(path: Path, found: list[str] | None) -> None:
@@ -76,9 +85,11 @@ def _fault(
     if wrong := _not_a_number(time):
         fault = f"time {time!r:.60} {wrong}", "write seconds as a number"
     elif shard not in shards:
-        fault = f"{shard!r} is not a shard of topology.json", "add it there"
+        fault = f"{shard!r:.60} is not a shard of topology.json", "add it there"
     elif not metric:
         fault = "the metric has no name", "write its name"
+    elif not is_tellable(metric):
+        fault = f"metric {metric!r:.60} holds a control character", "write it as plain text"
     elif value and not value.startswith(FAILED) and (wrong := _not_a_number(value)):
         fault = f"value {value!r:.60} {wrong}", _WRITE_VALUE
     elif (float(time), shard, metric) in seen:

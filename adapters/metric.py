@@ -5,11 +5,13 @@ Apart, because the table of known metrics and a site's overrides both make these
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from math import isfinite, log1p
+from math import log1p
 from typing import Literal, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
+
+from .document import is_number
 
 Floats = npt.NDArray[np.float64]
 Kind = Literal["gauge", "counter", "counts", "event", "state"]
@@ -170,10 +172,11 @@ class _Fields:
 
     def number(self, key: str, default: float, *, least: float) -> float:
         value = self._fields.get(key, default)
+        if is_number(value) and value >= least:
+            return float(value)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            if isfinite(value) and value >= least:
-                return float(value)
-            raise self._refused(key, value, "write a finite number that is not too small")
+            todo = "write a finite number that is not too small or too large"
+            raise self._refused(key, value, todo)
         raise self._refused(key, value, "write a number")
 
     def margin(self, key: str, default: float | None, transform: Transform) -> float | None:
@@ -191,7 +194,7 @@ class _Fields:
         raise self._refused(key, value, f"use one of: {', '.join(map(str, LADDER))}")
 
     def _refused(self, key: str, value: object, todo: str) -> BadMetric:
-        return BadMetric(self._metric, f"{key} is {value!r}", todo)
+        return BadMetric(self._metric, f"{key} is {value!r:.60}", todo)
 
 
 _BAD_SIDES: Mapping[object, Direction] = {"down": -1, "both": 0, "up": 1, -1: -1, 0: 0, 1: 1}

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from .document import is_tellable
 from .faulty_line import FAILED, HEADER, FaultSomewhere, check_header, name_the_line, opened
 from .recording import ERROR, UNSUPPORTED, VALUE, BadRecording, Codes, Floats
 
@@ -128,7 +129,8 @@ class _Columns:
         if not self._rows:
             raise BadRecording(path.name, None, "holds no readings", "record at least one tick")
         ticks, shards, metrics = self._names
-        if any(name not in self._known for name in shards) or "" in metrics:
+        known = all(name in self._known for name in shards)
+        if not known or "" in metrics or not all(map(is_tellable, metrics)):
             raise FaultSomewhere
         times, number = np.unique(_times(ticks), return_inverse=True)
         tick, shard, metric = (np.concatenate(found) for found in self._indices)

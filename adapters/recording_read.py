@@ -14,7 +14,7 @@ from typing import TypeGuard
 import numpy as np
 
 from .catalogue import BadMetric, Catalogue, default_catalogue
-from .document import BadDocument, read_document
+from .document import BadDocument, is_number, read_document
 from .faulty_line import name_the_line
 from .readings import ReadingTable, read_table
 from .recording import ABSENT, BadRecording, Codes, Event, Fact, Floats, Recording
@@ -77,10 +77,18 @@ def read_truth(path: Path) -> Truth:
         todo = 'write {"open": ["node", …]}'
         raise BadRecording(_TRUTH, None, "does not list the faulty nodes", todo)
     onset = found.get("onset", {})
-    if not isinstance(onset, dict) or not all(_is_number(at) for at in onset.values()):
+    if not isinstance(onset, dict) or not all(map(is_number, onset.values())):
         todo = 'write "onset": {"node": seconds}'
         raise BadRecording(_TRUTH, None, "its onset is not seconds by node", todo)
     return Truth(tuple(listed), {str(node): float(at) for node, at in onset.items()})
+
+
+def refuse_strangers(truth: Truth, topology: Topology) -> None:
+    """Raise ``BadRecording`` for a node of ``truth`` that is not in ``topology``."""
+    for node in (*truth.open, *truth.onset):
+        if node not in topology:
+            what = f"{node!r:.60} is not in the topology"
+            raise BadRecording(_TRUTH, None, what, "list ids of topology.json")
 
 
 class _Cells:
@@ -166,11 +174,27 @@ def _document(path: Path) -> object:
 def _facts(path: Path, topology: Topology) -> tuple[Fact, ...]:
     if not path.exists():
         return ()
-    rows = csv.reader(StringIO(path.read_text(encoding="utf-8-sig"), newline=""))
-    if next(rows, None) != _FACT_HEADER:
-        raise BadRecording(path.name, 1, "has another header", f"write {','.join(_FACT_HEADER)}")
-    found = [_fact(row, f"{path.name}", rows.line_num, topology) for row in rows if row]
+    rows = csv.reader(StringIO(_text(path), newline=""), strict=True)
+    try:
+        if next(rows, None) != _FACT_HEADER:
+            todo = f"write {','.join(_FACT_HEADER)}"
+            raise BadRecording(path.name, 1, "has another header", todo)
+        found = [_fact(row, path.name, rows.line_num, topology) for row in rows if row]
+    except csv.Error as broken:
+        what = f"is not sound CSV ({broken})"
+        raise BadRecording(path.name, rows.line_num, what, "balance the quotes") from None
     return tuple(sorted(found, key=lambda fact: fact.at))
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # quoted line ends stay
+            return file.read()
+    except UnicodeDecodeError:
+        raise BadRecording(path.name, None, "is not UTF-8 text", "write it as UTF-8") from None
+    except OSError as fault:
+        what = f"cannot be read ({fault.strerror})"
+        raise BadRecording(path.name, None, what, "make it a readable file") from None
 
 
 def _fact(row: list[str], file: str, line: int, topology: Topology) -> Fact:
@@ -183,13 +207,13 @@ def _fact(row: list[str], file: str, line: int, topology: Topology) -> Fact:
     except ValueError:
         at = nan
     if not isfinite(at):
-        raise BadRecording(file, line, f"time {time!r} is not a number", "write seconds")
+        raise BadRecording(file, line, f"time {time!r:.60} is not a number", "write seconds")
     if node not in topology:
         todo = "add it to topology.json"
-        raise BadRecording(file, line, f"{node!r} is not in the topology", todo)
+        raise BadRecording(file, line, f"{node!r:.60} is not in the topology", todo)
     if not code or state not in _STATES:
         todo = "write a code and raised or cleared"
-        raise BadRecording(file, line, f"code {code!r}, state {state!r}", todo)
+        raise BadRecording(file, line, f"code {code!r:.60}, state {state!r:.60}", todo)
     return Fact(at, node, code, _STATES[state])
 
 
@@ -214,7 +238,7 @@ def _event(entry: object, number: int, file: str, topology: Topology) -> Event:
             file, None, f"{here} has no event_id or event_class", "give it both as text"
         )
     until, told = entry.get("event_window_end_ts"), entry.get("emitted_at_ts")
-    if not _is_number(at) or not all(t is None or _is_number(t) for t in (until, told)):
+    if not is_number(at) or not all(t is None or is_number(t) for t in (until, told)):
         raise BadRecording(
             file, None, f"{here} has times that are not numbers", "write event_ts in seconds"
         )
@@ -229,10 +253,6 @@ def _event(entry: object, number: int, file: str, topology: Topology) -> Event:
             file, None, f"{here} has metadata that is not an object", "write values by name"
         )
     return Event(name, kind, at, until, told, tuple(scope), about)
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
 
 
 def _is_texts(value: object) -> TypeGuard[list[str]]:

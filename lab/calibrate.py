@@ -247,15 +247,24 @@ def measure(fleets: int, seed_prefix: str, play_all: PlayAll) -> list[Row]:
     ]
 
 
-@click.command(cls=OneLine)
-@click.option("--fleets", type=click.IntRange(min=1), default=200, show_default=True)
+@click.command(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--fleets",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="played in each cell and layout",
+)
 @click.option("--seed-prefix", default="calibrate", show_default=True, help="hashed into each seed")
-@click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="processes at once"
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("docs/calibration.md"),
     show_default=True,
+    help="page that is rewritten",
 )
 def calibrate(*, fleets: int, seed_prefix: str, jobs: int, out: Path) -> None:
     """Play FLEETS fleets in every cell and layout; print the counts and write them to OUT."""

@@ -72,16 +72,16 @@ def with_rungs_from(metric: Metric, shortest: int) -> Metric:
     return replace(metric, fast=shortest, slow=max(metric.slow, slow), level=level)
 
 
-def shortest_rung(interval: float) -> int:
+def shortest_rung(interval: float, of: str = "its readings") -> int:
     """Return the shortest block that holds a value each ``interval`` seconds.
 
-    Raises ``ValueError`` with one line where there is none.
+    Raises ``ValueError`` with one line where there is none; ``of`` says whose values they are.
     """
     for rung in LADDER:
         if rung >= interval:
             return rung
     message = (
-        f"its readings are {interval:g} s apart, and the longest block is {LADDER[-1]} s; "
+        f"{of} are {interval:g} s apart, and the longest block is {LADDER[-1]} s; "
         "record at least that often"
     )
     raise ValueError(message)

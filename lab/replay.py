@@ -15,7 +15,7 @@ from rich.progress import Progress, track
 from ..adapters.catalogue import LADDER
 from ..adapters.document import BadDocument
 from ..adapters.recording import Recording
-from ..adapters.recording_read import read_recording, read_truth
+from ..adapters.recording_read import read_recording, read_truth, refuse_strangers
 from ..aggregator.decide.verdicts import Transition
 from ..aggregator.plan.abstain import Abstention
 from .judged import (
@@ -39,12 +39,17 @@ from .tell import (
 from .ticks import Ticks, ticks_of
 
 
-@click.command(cls=OneLine)
+@click.command(cls=OneLine, short_help="play a recording and print its verdicts")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="one JSON object a line, a summary last")
-@click.option("--block", type=int, metavar="S", help="block length in seconds, for all metrics")
+@click.option(
+    "--block",
+    type=int,
+    metavar="S",
+    help=f"block length in seconds, for all metrics: one of {', '.join(map(str, LADDER))}",
+)
 @click.option("--margin", type=float, metavar="SHARE", help="level margin, 0.05 for 5 %")
-@click.option("--q", type=float, default=0.1, show_default=True, help="level of e-BH")
+@click.option("--q", type=float, default=0.1, show_default=True, help="level of e-BH, in (0, 1]")
 @click.option("--score", "scored", is_flag=True, help="compare with the recording's truth.json")
 def replay(  # noqa: PLR0913 - one parameter for each option of the command line
     *,
@@ -62,6 +67,8 @@ def replay(  # noqa: PLR0913 - one parameter for each option of the command line
     try:
         truth = read_truth(folder) if scored else None
         recording = _read(folder)
+        if truth is not None:
+            refuse_strangers(truth, recording.topology)
         player = Player(recording, ticks_of(recording), block=block, margin=margin, q=q)
     except (BadDocument, ValueError, OSError) as bad:
         raise Refused(str(bad)) from None
@@ -102,11 +109,14 @@ class Player:
         q: float = 0.1,
     ) -> None:
         """Lay out the play; raise ``ValueError`` with one line for numbers that cannot be."""
-        _refuse_options(ticks, block, q)
+        _refuse_options(recording, ticks, block, q)
         columns, metrics = judged_metrics(recording, block, margin)
         refuse_unplayable(recording, columns, metrics)
         own = ticks.intervals[list(columns)].tolist()
-        shortest = tuple(shortest_rung(interval) for interval in own)
+        shortest = tuple(
+            shortest_rung(interval, f"{recording.path}: its readings of {metric.name}")
+            for interval, metric in zip(own, metrics, strict=True)
+        )
         self._recording, self._ticks, self._columns = recording, ticks, list(columns)
         self.lockstep = Lockstep(
             recording.topology,
@@ -176,12 +186,12 @@ def _say_what_is_not_played(recording: Recording) -> None:
         click.echo(f"tessera replay: {what}", err=True)
 
 
-def _refuse_options(ticks: Ticks, block: int | None, q: float) -> None:
+def _refuse_options(recording: Recording, ticks: Ticks, block: int | None, q: float) -> None:
     """Raise ``ValueError`` with one line for options that this recording cannot be played with."""
     if not 0.0 < q <= 1.0:
         message = f"--q {q:g}: e-BH has a level in (0, 1]; try 0.1"
         raise ValueError(message)
-    shortest = shortest_rung(ticks.interval)
+    shortest = shortest_rung(ticks.interval, f"{recording.path}: its readings")
     if block in LADDER and block < shortest:
         message = (
             f"--block {block}: readings are {ticks.interval:g} s apart; "

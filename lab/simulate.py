@@ -3,10 +3,13 @@
 Apart, because it is the one program that makes recordings out of nothing but a seed.
 """
 
+import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
 
 import click
 import numpy as np
@@ -26,6 +29,7 @@ from ..adapters.synthetic.fleet import (
 from .refused import OneLine, Refused
 
 _CHUNK = 200  # ticks drawn and written at once
+_LEAST_TAILS = 2.0  # degrees of freedom; up to here Student noise has no variance
 _FULL = 64  # shards of a preset that has no number of its own
 
 
@@ -49,7 +53,7 @@ def preset(name: str, shards: int | None, ticks: int | None) -> Preset:
     return Preset(mixed_fleet(shards=shards or _FULL), (), ticks or 3600)
 
 
-@click.command(cls=OneLine)
+@click.command(cls=OneLine, short_help="write a synthetic recording")
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--preset",
@@ -57,11 +61,26 @@ def preset(name: str, shards: int | None, ticks: int | None) -> Preset:
     type=click.Choice(["null", "straggler", "mixed"]),
     default="mixed",
     show_default=True,
-    help="healthy fleet; pipeline job with one slow worker; two jobs with pauses",
+    help="null: a healthy fleet; straggler: a pipeline job with one slow worker; "
+    "mixed (healthy): two jobs with pauses",
 )
-@click.option("--shards", type=click.IntRange(min=1), help="number of accelerators")
-@click.option("--ticks", type=click.IntRange(min=1), help="number of seconds")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option(
+    "--shards",
+    type=click.IntRange(min=1),
+    help="number of accelerators  [default: 64; straggler: 16]",
+)
+@click.option(
+    "--ticks",
+    type=click.IntRange(min=1),
+    help="length in ticks of one second  [default: null 2500, straggler 1408, mixed 3600]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="of everything that is drawn",
+)
 @click.option(
     "--fault",
     "faults",
@@ -71,7 +90,13 @@ def preset(name: str, shards: int | None, ticks: int | None) -> Preset:
 )
 @click.option("--missing", type=float, default=0.0, help="share of readings lost, in [0, 1)")
 @click.option("--tails", type=float, help="Student noise of that many degrees, above 2")
-@click.option("--gzip/--no-gzip", "packed", default=True, show_default=True)
+@click.option(
+    "--gzip/--no-gzip",
+    "packed",
+    default=True,
+    show_default=True,
+    help="write readings.csv.gz, or readings.csv",
+)
 def simulate(  # noqa: PLR0913 - one parameter for each option of the command line
     *,
     out: Path,
@@ -86,11 +111,13 @@ def simulate(  # noqa: PLR0913 - one parameter for each option of the command li
 ) -> None:
     """Write a synthetic recording to the folder OUT; the same options give the same bytes."""
     try:
+        _refuse_options(missing, tails)
         refuse_occupied(out)
         base = preset(name, shards, ticks)
         spec = replace(base.spec, missing=missing, tails=tails)
         planted = base.faults + tuple(map(parse_fault, faults))
-        _refuse_late(planted, base.ticks)
+        for fault in planted:
+            fault.refuse_beyond(base.ticks)
         fleet = SyntheticFleet(spec, seed, planted)
         outline = Outline(
             topology=fleet.topology,
@@ -98,10 +125,12 @@ def simulate(  # noqa: PLR0913 - one parameter for each option of the command li
             metrics=fleet.metrics,
             truth=truth_of(planted, name, seed),
         )
-        write_recording(out, outline, _chunks(fleet, base.ticks), packed=packed)
+        with _leaving_when_terminated():
+            write_recording(out, outline, _chunks(fleet, base.ticks), packed=packed)
     except (BadDocument, BadFault, ValueError, OSError) as bad:
         raise Refused(str(bad)) from None
-    click.echo(f"{out}: {len(fleet.names)} shards, {base.ticks} ticks, {', '.join(fleet.metrics)}")
+    name = click.format_filename(out)
+    click.echo(f"{name}: {len(fleet.names)} shards, {base.ticks} ticks, {', '.join(fleet.metrics)}")
 
 
 def truth_of(faults: Sequence[Fault], name: str, seed: int) -> dict[str, object]:
@@ -119,11 +148,28 @@ def truth_of(faults: Sequence[Fault], name: str, seed: int) -> dict[str, object]
     }
 
 
-def _refuse_late(faults: Iterable[Fault], ticks: int) -> None:
-    for fault in faults:
-        if fault.onset >= ticks:
-            what = f"begins at {fault.onset}, but there are {ticks} ticks"
-            raise BadFault(fault.node, what, "let it begin earlier or record for longer")
+def _refuse_options(missing: float, tails: float | None) -> None:
+    if not 0.0 <= missing < 1.0:
+        message = f"--missing {missing:g}: not a share in [0, 1); write 0.05 for 5 %"
+        raise ValueError(message)
+    if tails is not None and not _LEAST_TAILS < tails < float("inf"):
+        message = f"--tails {tails:g}: not a finite number above 2; write 3 for heavy tails"
+        raise ValueError(message)
+
+
+@contextmanager
+def _leaving_when_terminated() -> Iterator[None]:
+    """Let SIGTERM unwind as an exit does, so that no half-written folder stays behind."""
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    del frame
+    raise SystemExit(128 + number)  # what a shell says of a process ended by a signal
 
 
 def _chunks(fleet: SyntheticFleet, ticks: int) -> Iterator[Chunk]:

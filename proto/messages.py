@@ -1,7 +1,8 @@
 """The messages of the wire in decoded form, as agent and aggregator hold them.
 
 Apart from any encoding, because replay passes them by hand and the live path over gRPC: what
-is computed on either side must not know the difference (DESIGN.md section 5).
+is computed on either side must not know the difference (DESIGN.md section 5). UP2 is not here yet:
+it still carries the engine's own outcome (aggregator/pipeline.py).
 
 Rows S follow the sender's inventory. Columns M follow ``Inventory.metrics``. NaN means "none".
 """

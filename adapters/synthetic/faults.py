@@ -16,6 +16,7 @@ Shape = Literal["step", "slope", "spread", "flatline", "missing"]
 Unit = Literal["sd", "fraction", "factor"]
 
 RAMP = 1000  # ticks in which a slope grows by its size
+_LARGEST = 1e30  # of a size: what is larger overflows the readings
 
 
 class BadFault(ValueError):  # noqa: N818 - named for what it says
@@ -30,7 +31,7 @@ class BadFault(ValueError):  # noqa: N818 - named for what it says
 
     def __str__(self) -> str:
         """Return one line for a person."""
-        return f"fault {self.text!r}: {self.what}; {self.todo}"
+        return f"fault {self.text!r:.120}: {self.what}; {self.todo}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,24 @@ class Fault:
     unit: Unit = "sd"
 
     def __post_init__(self) -> None:
-        """Refuse a span without ticks."""
+        """Refuse a span without ticks, and a size that leaves no value."""
         if self.onset < 0 or (self.end is not None and self.end <= self.onset):
             raise BadFault(self.node, "it ends before it begins", "write @ONSET or @ONSET-END")
+        if not abs(self.size) <= _LARGEST:
+            raise BadFault(self.node, "its size is too large", "write a size of at most 1e30")
+        if self.unit == "fraction" and self.size <= -1:
+            raise BadFault(self.node, "it takes all there is", "write more than -100%")
+
+    def refuse_beyond(self, ticks: int) -> None:
+        """Raise ``BadFault`` if, of ``ticks``, it sees none or its slope leaves no value."""
+        if self.onset >= ticks:
+            what = f"begins at {self.onset}, but there are {ticks} ticks"
+            raise BadFault(self.node, what, "let it begin earlier or record for longer")
+        last = ticks if self.end is None else min(ticks, self.end)
+        grown = self.size * (last - self.onset) / RAMP
+        if self.shape == "slope" and self.unit == "fraction" and grown <= -1:
+            what = f"its slope takes all there is before tick {last}"
+            raise BadFault(self.node, what, "write a gentler slope or end it with @ONSET-END")
 
 
 _GRAMMAR = "write NODE:METRIC:WHAT@ONSET[-END], WHAT like +4sd, -8%, slope+4sd, spread*3, flatline"
@@ -76,11 +92,13 @@ def parse_fault(text: str) -> Fault:
     found = _WHAT.fullmatch(parts[-1])
     if found is None or len(parts) != 3 or not parts[0] or not parts[1]:  # noqa: PLR2004 - the three parts of the grammar
         raise BadFault(text, "is not understood", _GRAMMAR)
-    onset, end = int(found["onset"]), int(found["end"]) if found["end"] else None
     try:
+        onset, end = int(found["onset"]), int(found["end"]) if found["end"] else None
         return _fault(parts[0], parts[1], found, onset, end)
     except BadFault as bad:
         raise BadFault(text, bad.what, bad.todo) from None
+    except ValueError:  # Python reads no integer of more than 4,300 digits
+        raise BadFault(text[:60], "its ticks have thousands of digits", _GRAMMAR) from None
 
 
 def _fault(node: str, metric: str, found: re.Match[str], onset: int, end: int | None) -> Fault:

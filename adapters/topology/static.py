@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..document import BadDocument, read_document
+from ..document import BadDocument, is_tellable, read_document
 from .model import BadTopology, Edge, Node, Topology
 
 
@@ -78,7 +78,8 @@ def _node(entry: object, number: int) -> Node:
     name, kind = _text(entry, "id", where), _text(entry, "kind", where)
     about = _metadata(entry.get("metadata"), f"node {number} ({name})")
     if isinstance(entry.get("service_name"), str):
-        about.setdefault("service_name", entry["service_name"])
+        service = _tellable(entry["service_name"], "service_name", where)
+        about.setdefault("service_name", service)
     return Node(name, kind, about)
 
 
@@ -95,7 +96,14 @@ def _text(entry: Mapping[str, object], key: str, where: str) -> str:
     found = entry.get(key)
     if not isinstance(found, str) or not found:
         raise BadTopology(where, f"has no {key!r}", f"give it a {key!r} that is non-empty text")
-    return found
+    return _tellable(found, key, where)
+
+
+def _tellable(text: str, key: str, where: str) -> str:
+    if not is_tellable(text):
+        what = f"its {key!r:.60} {text!r:.60} holds a control character or half a character"
+        raise BadTopology(where, what, "write it as plain text")
+    return text
 
 
 def _metadata(found: object, where: str) -> dict[str, str]:
@@ -108,7 +116,8 @@ def _metadata(found: object, where: str) -> dict[str, str]:
         if isinstance(value, (dict, list)):
             raise BadTopology(where, f"its metadata {key!r} is not text", "write it as text")
         if value is not None:
-            about[key] = value if isinstance(value, str) else json.dumps(value)
+            text = value if isinstance(value, str) else json.dumps(value)
+            about[_tellable(key, "metadata", where)] = _tellable(text, key, where)
     return about
 
 

@@ -111,6 +111,11 @@ def test_no_block_holds_a_value_each_twenty_minutes() -> None:
         shortest_rung(1200.0)
 
 
+def test_readings_too_far_apart_say_whose_they_are() -> None:
+    with pytest.raises(ValueError, match=r"^r: power_watts are 700 s apart"):
+        shortest_rung(700.0, "r: power_watts")
+
+
 @pytest.mark.parametrize("shortest", LADDER)
 @pytest.mark.parametrize("metric", ["power_watts", "step_time_seconds", "temperature_celsius"])
 def test_no_block_is_shorter_than_asked_and_the_slow_one_is_longer(
@@ -150,4 +155,7 @@ def test_a_value_that_no_block_can_hold_is_named_with_its_place(metric: str, val
 )
 def test_a_value_that_a_block_can_hold_is_played(metric: str, value: float) -> None:
     found = holding(metric, value)
-    refuse_unplayable(found, *judged_metrics(found))
+    columns, metrics = judged_metrics(found)
+    refuse_unplayable(found, columns, metrics)
+    assert (columns, [row.name for row in metrics]) == ((0,), [metric])
+    np.testing.assert_array_equal(found.values, [[[value]]])

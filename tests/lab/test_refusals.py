@@ -1,5 +1,7 @@
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from .playing import flat, noise, refusal, rows, small
 
 SOUND = rows(noise(12))
 LINES = len(SOUND.splitlines())
+HUGE = b"1" * 400  # of digits: JSON takes them, a float does not
 PACKED = gzip.compress(SOUND.encode(), mtime=0)  # no clock in the name of a test
 
 
@@ -60,6 +63,41 @@ def test_a_bad_line_is_named_with_its_file_and_number(folder: Path, line: str, w
         ("metrics.json", b'{"step_time_seconds": {"colour": 1}}', "has no field 'colour'; use"),
         ("facts.csv", b"a,b\n", "facts.csv:1: has another header; write t,node,code,state"),
         ("facts.csv", b"t,node,code,state\n1,g9,xid,raised\n", "facts.csv:2: 'g9' is not in"),
+        ("facts.csv", b"\xff\n", "facts.csv: is not UTF-8 text; write it as UTF-8"),
+        (
+            "facts.csv",
+            b't,node,code,state\n1,g0,"xid,raised\n' + b"x" * 140_000,
+            "facts.csv:3: is not sound CSV (field larger than field limit (131072)); balance the",
+        ),
+        ("facts.csv", b't,node,code,state\n1,g0,"xid,raised\n', "facts.csv:2: is not sound CSV"),
+        ("metrics.json", b'{"power_watts": {"tau": %s}}' % HUGE, "power_watts': tau is 1111"),
+        (
+            "metrics.json",
+            b'{"step_time_seconds": {"margin": %s}}' % HUGE,
+            "write a finite number that is not too small or too large",
+        ),
+        ("metrics.json", b'{"a": %s}' % (b"1" * 5000), "write it shorter"),
+        ("events.json", b"[%s]" % (b"1" * 5000), "events.json: holds an integer of thousands"),
+        (
+            "events.json",
+            b'[{"event_id": "a", "event_class": "b", "event_ts": %s}]' % HUGE,
+            "events.json: event 1 has times that are not numbers",
+        ),
+        (
+            "topology.json",
+            b'{"nodes": [{"id": "a\\nb", "kind": "gpu_shard"}], "edges": []}',
+            "topology.json: node 1: its 'id' 'a\\nb' holds a control character",
+        ),
+        (
+            "topology.json",
+            b'{"nodes": [{"id": "a\\ud800", "kind": "gpu_shard"}], "edges": []}',
+            "or half a character; write it as plain text",
+        ),
+        (
+            "readings.csv",
+            SOUND.encode() + b'12,g0,"power\nwatts",1\n',
+            "metric 'power\\nwatts' holds a control character",
+        ),
         ("events.json", b"{}", "events.json: is not a list; write a list of events"),
     ],
 )
@@ -68,6 +106,16 @@ def test_a_bad_file_is_named_with_what_is_wrong(
 ) -> None:
     (folder / file).write_bytes(content)
     assert what in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    "file", ["readings.csv", "topology.json", "metrics.json", "facts.csv", "events.json"]
+)
+def test_a_folder_in_the_place_of_a_file_is_refused(folder: Path, file: str) -> None:
+    (folder / file).unlink(missing_ok=True)
+    (folder / file).mkdir()
+    assert refusal(folder).startswith(f"tessera replay: {file}: cannot be read (")
+    assert refusal(folder).endswith("; make it a readable file")
 
 
 @pytest.mark.parametrize("content", [PACKED[:-20], b"no gzip"])
@@ -124,6 +172,9 @@ def test_a_bad_option_is_named(folder: Path, options: tuple[str, ...], what: str
     [
         ({"open": "g1"}, "truth.json: does not list the faulty nodes"),
         ({"open": ["g1"], "onset": {"g1": "noon"}}, "its onset is not seconds by node"),
+        ({"open": ["g1"], "onset": {"g1": 10**400}}, "its onset is not seconds by node"),
+        ({"open": ["g9"]}, "truth.json: 'g9' is not in the topology; list ids of topology.json"),
+        ({"open": [], "onset": {"g9": 1}}, "truth.json: 'g9' is not in the topology"),
     ],
 )
 def test_a_truth_that_cannot_be_read_is_refused_only_where_it_is_asked_for(
@@ -143,7 +194,11 @@ def test_a_block_shorter_than_the_readings_are_apart_is_refused(tmp_path: Path) 
 
 def test_readings_too_far_apart_for_any_block_are_refused(tmp_path: Path) -> None:
     line = refusal(small(tmp_path / "r", rows(noise(12), every=1200.0)))
-    assert "readings are 1200 s apart, and the longest block is 600 s; record" in line
+    assert f"{tmp_path / 'r'}: its readings are 1200 s apart, and the longest" in line
+
+
+def test_a_name_of_two_lines_is_refused_in_one(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "a\nb").startswith(f"tessera replay: {tmp_path / 'a b'}: is not")
 
 
 @pytest.mark.parametrize(
@@ -208,3 +263,29 @@ def test_a_line_far_into_a_large_file_is_named(tmp_path: Path) -> None:
     lines[9000] = lines[9000].rsplit(",", 1)[0] + ",12,5"
     folder = small(tmp_path / "r", "\n".join([*lines, ""]))
     assert "readings.csv:9001: has 5 columns" in refusal(folder)
+
+
+REPLAY = (sys.executable, "-m", "tessera.lab", "replay")
+FULL = Path("/dev/full")  # a device on which every write fails
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+def test_an_output_that_cannot_be_written_ends_in_one_line(folder: Path) -> None:
+    with FULL.open("w") as full:
+        done = subprocess.run(  # noqa: S603 - our own program
+            [*REPLAY, str(folder)], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("tessera replay: cannot write the output (")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_reader_who_has_read_enough_ends_the_play_silently(folder: Path) -> None:
+    command = [*REPLAY, str(folder)]
+    with subprocess.Popen(  # noqa: S603 - our own program
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as playing:
+        assert playing.stdout is not None
+        assert playing.stderr is not None
+        playing.stdout.close()
+        assert playing.stderr.read() == b""

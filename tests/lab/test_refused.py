@@ -1,7 +1,8 @@
 import click
+import pytest
 from click.testing import CliRunner, Result
 
-from tessera.lab.refused import OneLine, Refused
+from tessera.lab.refused import OneLine, OneLineGroup, Refused
 
 
 @click.command("knock", cls=OneLine)
@@ -13,7 +14,7 @@ def knock(times: int) -> None:
     click.echo("knock " * times)
 
 
-@click.group()
+@click.group(cls=OneLineGroup)
 def house() -> None: ...
 
 
@@ -35,6 +36,25 @@ def test_a_refusal_is_one_line_that_begins_with_the_command() -> None:
 def test_a_wrong_command_line_is_refused_in_one_line_too() -> None:
     assert refused().stderr == "tessera knock: Missing option '--times'; see --help\n"
     assert refused("--times", "x").stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [(["knokc"], "No such command 'knokc'"), (["--loud"], "No such option '--loud'")],
+)
+def test_a_group_refuses_what_it_does_not_know_in_one_line(words: list[str], what: str) -> None:
+    result = CliRunner().invoke(house, words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"tessera: {what}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_message_of_several_lines_is_told_in_one() -> None:
+    assert Refused("a\nb: is not a folder").message == "a b: is not a folder"
+
+
+def test_a_group_without_a_command_shows_its_help() -> None:
+    assert "knock" in CliRunner().invoke(house, []).output
 
 
 def test_help_is_no_refusal() -> None:

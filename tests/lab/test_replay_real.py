@@ -25,7 +25,6 @@ def test_the_worker_that_was_slowed_on_purpose_is_named_and_nobody_else() -> Non
 
 
 @needs_real
-@pytest.mark.slow
 def test_without_the_slowed_worker_nothing_opens(tmp_path: Path) -> None:
     rest = without(read_recording(REAL), SLOWED)
     told = play(rewrite(tmp_path / "r", rest, rest.values))

@@ -1,4 +1,5 @@
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tessera.adapters.recording_read import read_recording, read_truth
+from tessera.adapters.synthetic.fleet import SyntheticFleet
 from tessera.lab.simulate import simulate
 
 
@@ -80,21 +82,43 @@ def test_what_is_there_is_never_overwritten(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "what"),
     [
-        ("--fault", "nonsense"),
-        ("--fault", "host-99:power_watts:+4sd@1"),
-        ("--fault", "host-00:colour:+4sd@1"),
-        ("--fault", "host-00:power_watts:+4sd@50"),
-        ("--missing", "1"),
-        ("--tails", "2"),
+        (("--fault", "nonsense"), "fault 'nonsense': is not understood"),
+        (("--fault", "host-99:power_watts:+4sd@1"), "there is no such node"),
+        (("--fault", "host-00:colour:+4sd@1"), "there is no metric 'colour'"),
+        (("--fault", "host-00:power_watts:+4sd@50"), "begins at 50, but there are 50 ticks"),
+        (("--fault", "host-00:power_watts:-100%@5"), "write more than -100%"),
+        (("--fault", f"host-00:power_watts:+4sd@{'1' * 5000}"), "thousands of digits"),
+        (("--fault", f"host-00:power_watts:+{'1' * 400}sd@5"), "its size is too large"),
+        (("--missing", "1"), "--missing 1: not a share in [0, 1)"),
+        (("--missing", "nan"), "--missing nan: not a share in [0, 1)"),
+        (("--tails", "2"), "--tails 2: not a finite number above 2"),
+        (("--tails", "inf"), "--tails inf: not a finite number above 2"),
     ],
 )
 def test_bad_input_is_one_line_exit_code_two_and_no_folder(
-    tmp_path: Path, words: tuple[str, ...]
+    tmp_path: Path, words: tuple[str, ...], what: str
 ) -> None:
     result = run(tmp_path / "r", "--ticks", "50", *words)
     assert result.exit_code == 2
     assert result.output.startswith("tessera simulate: ")
+    assert what in result.output
     assert result.output.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ended_in_the_middle_it_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = signal.getsignal(signal.SIGTERM)
+
+    def ended(*_: object) -> None:
+        assert len(list(tmp_path.iterdir())) == 1  # half written
+        assert signal.getsignal(signal.SIGTERM) != usual  # else the tests would end here
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(SyntheticFleet, "ticks", ended)
+    assert run(tmp_path / "r", "--ticks", "50").exit_code == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == usual

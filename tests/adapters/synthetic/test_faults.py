@@ -100,3 +100,17 @@ def test_spread_widens_the_noise_only_in_its_time() -> None:
     Planted([parse_fault("b:power:spread*3@1-2")], ROWS, METRICS).scale_noise(noise, 0)
     assert noise[:, 1, 0].tolist() == [1.0, 3.0, 1.0, 1.0]
     assert noise.sum() == 18.0
+
+
+@pytest.mark.parametrize("what", ["-100%", "-250%", "slope-100%"])
+def test_a_fault_that_takes_all_there_is_is_refused(what: str) -> None:
+    with pytest.raises(BadFault, match="it takes all there is; write more than -100%"):
+        parse_fault(f"g:m:{what}@5")
+
+
+def test_a_slope_is_refused_where_it_would_leave_no_value() -> None:
+    fault = parse_fault("g:m:slope-50%@100")
+    fault.refuse_beyond(2000)
+    with pytest.raises(BadFault, match="its slope takes all there is before tick 2100"):
+        fault.refuse_beyond(2100)
+    parse_fault("g:m:slope-50%@100-1000").refuse_beyond(9000)

@@ -7,6 +7,7 @@ from tessera.adapters.topology.model import BadTopology, Edge, Node, Topology
 from tessera.adapters.topology.static import (
     StaticTopologySource,
     read_topology,
+    topology_from,
     write_topology,
 )
 
@@ -116,3 +117,16 @@ def test_ten_racks_of_gb200_hold_72_shards_each() -> None:
     assert found["cluster-0"] == topology.shards
     assert topology.shards[:72] == found["cluster-0-pod-0-rack-0"]
     assert topology.path(topology.shards[0])[0] == "cluster-0"
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\ud800", "\x00"])
+def test_a_name_that_no_line_can_tell_is_refused(name: str) -> None:
+    node = {"id": name, "kind": "gpu_shard"}
+    with pytest.raises(BadTopology, match=r"^node 1: its 'id' [^\n]* write it as plain text$"):
+        topology_from({"nodes": [node], "edges": []})
+
+
+def test_metadata_that_no_line_can_tell_is_refused() -> None:
+    node = {"id": "a", "kind": "gpu_shard", "metadata": {"role": "x\ny"}}
+    with pytest.raises(BadTopology, match=r"^node 1 \(a\): its 'role' 'x\\ny' holds a control"):
+        topology_from({"nodes": [node], "edges": []})
