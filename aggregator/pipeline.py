@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..engine.outcome import Outcome
+from ..engine.peers import FEWEST
 from ..proto.messages import Down, Plan, Up1
 from .combine.contrasts import Contrasts, NodeValues
 from .combine.loadings import Loadings
@@ -81,7 +82,10 @@ class Pipeline:
         self._evidence = EvidenceTable(fleet)
         self._selector = Selector(fleet, q)
         self._verdicts = Verdicts(fleet)
-        self._rollup = Rollup(fleet.shards_beneath, fleet.shard_count)
+        in_company = fleet.group_sizes()[fleet.group] >= FEWEST
+        self._rollup = Rollup(
+            fleet.shards_beneath, fleet.shard_count, in_company[fleet.shard_count :]
+        )
         like = [f"{s.sku},{s.job},{s.role}" for s in fleet.shards]
         self._loadings = Loadings(like, len(fleet.metrics))
         self._contrasts = Contrasts(fleet, horizon)
@@ -160,10 +164,13 @@ class Pipeline:
         for older in [at for at in self._gathering if at[0] == rung and at[1] < block]:
             del self._gathering[older]
         columns = np.flatnonzero(np.isfinite(held.x).any(axis=0))
-        raw, _ = self._rollup.medians(held.x, columns)
         demeaned = held.x - held.offset
         apart = self._loadings.residuals(rung, held.x, held.offset, columns)
-        change = self._contrasts.steady(rung, *self._rollup.medians(apart, columns))
+        m = held.x.shape[1]  # both values of the nodes in one go: the raw and the residual
+        medians, behind = self._rollup.medians(
+            np.hstack([held.x, apart]), np.concatenate([columns, columns + m])
+        )
+        raw, change = medians[:, :m], self._contrasts.steady(rung, medians[:, m:], behind[:, m:])
         eligible = np.concatenate([held.eligible, np.ones(len(self._fleet.nodes), dtype=np.bool_)])
         found = self._summariser.summarise(
             np.vstack([held.x, raw]),

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 Float32s = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 PRESENT = 0.5  # share of a node's shards that must have a value
 
@@ -17,13 +18,17 @@ PRESENT = 0.5  # share of a node's shards that must have a value
 class Rollup:
     """Medians of many overlapping sets of rows, sets of similar size computed together."""
 
-    def __init__(self, sets: Sequence[Ints], rows: int) -> None:
-        """Take the rows beneath each node, out of ``rows`` shards."""
+    def __init__(self, sets: Sequence[Ints], rows: int, wanted: Bools | None = None) -> None:
+        """Take the rows beneath each node, out of ``rows`` shards.
+
+        Nodes that are not ``wanted`` (I,), by default all are, have no value.
+        """
         self._nodes = len(sets)
         self._classes: list[tuple[Ints, Ints, Ints]] = []
         size = np.array([len(s) for s in sets], dtype=np.int64)
-        for width in np.unique(_ceiling(size)):
-            chosen = np.flatnonzero(_ceiling(size) == width)
+        some = np.ones(len(sets), dtype=np.bool_) if wanted is None else wanted
+        for width in np.unique(_ceiling(size[some])):
+            chosen = np.flatnonzero((_ceiling(size) == width) & some)
             index = np.full((len(chosen), int(width)), rows, dtype=np.int64)  # one past: NaN
             for k, node in enumerate(chosen.tolist()):
                 index[k, : size[node]] = sets[node]
@@ -40,10 +45,9 @@ class Rollup:
         for chosen, index, size in self._classes:
             values = np.sort(padded[index], axis=1)  # NaN last
             count = np.isfinite(values).sum(axis=1)
-            low = np.take_along_axis(values, np.maximum(count - 1, 0)[:, None] // 2, axis=1)[:, 0]
-            high = np.take_along_axis(
-                values, np.minimum(count // 2, values.shape[1] - 1)[:, None], axis=1
-            )[:, 0]
+            node, column = np.ogrid[: len(chosen), : len(columns)]
+            low = values[node, np.maximum(count - 1, 0) // 2, column]
+            high = values[node, np.minimum(count // 2, values.shape[1] - 1), column]
             enough = count >= np.maximum(1, PRESENT * size[:, None])
             place = np.ix_(chosen, columns)
             out[place] = np.where(enough, (low + high) / 2, np.nan)
