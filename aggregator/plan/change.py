@@ -24,6 +24,7 @@ from ...engine.peers import FEWEST
 from ...proto.messages import ChangePlan
 from ..state.fleet import Fleet
 from .cell import ChangeCell
+from .members import RANKED_FROM
 from .monitor import Monitor
 
 Floats = npt.NDArray[np.float64]
@@ -52,7 +53,11 @@ class ChangeBook:
         self._fixed = fixed_rungs
         self.cells: dict[tuple[int, int, int], ChangeCell] = {}  # pool, column, slow
         self._epochs = 0  # ids are never reused
-        enough = fleet.group_sizes()[fleet.group] >= FEWEST
+        inner = np.arange(len(fleet.rows)) >= fleet.shard_count
+        least = np.where(
+            inner, RANKED_FROM, FEWEST
+        )  # what only suspects, no node says
+        enough = fleet.group_sizes()[fleet.group] >= least
         for pool in range(len(fleet.pools)):
             rows = np.flatnonzero((fleet.pool == pool) & enough)
             for column, metric in enumerate(fleet.metrics if len(rows) else ()):

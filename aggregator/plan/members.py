@@ -17,7 +17,8 @@ Ints = npt.NDArray[np.int64]
 Classes = npt.NDArray[np.int8]
 
 # Members K with a value, the shard itself included, and the best class from there on.
-CHANGE = ((32, Validity.CONSTRUCTION), (16, Validity.EMPIRICAL), (3, Validity.NONE))
+RANKED_FROM = 16
+CHANGE = ((32, Validity.CONSTRUCTION), (RANKED_FROM, Validity.EMPIRICAL), (3, Validity.NONE))
 LEVEL = ((8, Validity.CONSTRUCTION), (3, Validity.EMPIRICAL))
 
 REMEMBERED = 200  # blocks of counts

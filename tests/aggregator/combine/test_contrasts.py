@@ -11,7 +11,7 @@ from ..fleets import fleet_of, tree
 
 Float32s = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
-HOSTS = 8
+HOSTS = 16
 
 
 class Nodes:
@@ -36,7 +36,7 @@ class Nodes:
 
 
 def medians(ill: float, seed: int) -> Float32s:
-    """Return log medians of eight hosts and their rack; host 2 is ``ill`` higher."""
+    """Return log medians of sixteen hosts and their rack; host 2 is ``ill`` higher."""
     values = 0.01 * np.random.default_rng(seed).standard_normal(HOSTS + 1)
     values[2] += ill
     return values.astype(np.float32)

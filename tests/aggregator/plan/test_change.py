@@ -177,7 +177,7 @@ def test_a_block_in_which_nothing_could_be_learned_in_time_is_not_begun() -> Non
 
 
 def test_inner_nodes_follow_the_shards_to_other_blocks() -> None:
-    made = fleet_of(tree(1, 4, 8), metrics=[POWER])
+    made = fleet_of(tree(1, 16, 2), metrics=[POWER])
     book = ChangeBook(made, shortest=5, horizon=7e5)
     sums = lags(block_correlation(33.0, 5), 32)
     book.hear_lags(5, np.arange(32), sums)
@@ -392,3 +392,8 @@ def test_eight_ill_shards_of_one_host_leave_a_pool_of_64_its_class() -> None:
     book = large(white(64))
     assert not book.hear_crossings(standing(8, 64), np.zeros(65, dtype=np.bool_))
     assert book.hear_crossings(standing(9, 64), np.zeros(65, dtype=np.bool_))
+
+
+def test_nodes_of_which_only_suspicion_could_come_have_no_change_streams() -> None:
+    book = ChangeBook(fleet_of(tree(1, 15, 2), metrics=[POWER]), shortest=5, horizon=7e5)
+    assert all(cell.rows.max() < 30 for cell in book.cells.values())
