@@ -54,9 +54,7 @@ class ChangeBook:
         self.cells: dict[tuple[int, int, int], ChangeCell] = {}  # pool, column, slow
         self._epochs = 0  # ids are never reused
         inner = np.arange(len(fleet.rows)) >= fleet.shard_count
-        least = np.where(
-            inner, RANKED_FROM, FEWEST
-        )  # what only suspects, no node says
+        least = np.where(inner, RANKED_FROM, FEWEST)  # what only suspects, no node says
         enough = fleet.group_sizes()[fleet.group] >= least
         for pool in range(len(fleet.pools)):
             rows = np.flatnonzero((fleet.pool == pool) & enough)
