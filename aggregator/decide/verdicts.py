@@ -4,7 +4,7 @@ Apart from selection, because a verdict is state: once open it stays what it was
 whatever the evidence does afterwards (statistics.md G5).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -154,19 +154,7 @@ class Verdicts:
 
 
 def _closed(held: Transition, at: float, reason: str) -> Transition:
-    return Transition(
-        transition="closed",
-        node=held.node,
-        level=held.level,
-        channel=held.channel,
-        guarantee=held.guarantee,
-        validity_class=held.validity_class,
-        log_e=held.log_e,
-        at=at,
-        since=held.since,
-        metrics=held.metrics,
-        reason=reason,
-    )
+    return replace(held, transition="closed", at=at, reason=reason)
 
 
 def level_word(fleet: Fleet, row: int) -> str:
