@@ -57,20 +57,23 @@ class Fold:
         self._interval = interval
         self._intervals = np.full(shape[1], interval) if intervals is None else np.array(intervals)
         self._open: dict[int, _Open] = {}
+        self._left: dict[int, float] = {}  # first block that a rung no longer watched may give
 
     def watch(self, columns: Mapping[int, Ints]) -> None:
-        """Fold, from the next tick on, the metric ``columns`` of each rung (seconds).
+        """Fold, from the next tick on, the metric ``columns`` of each rung (seconds), and no other.
 
         Where the columns of a rung change, the block that stands open begins anew. A rung that
         is shorter than a metric's own interval has a value where one falls, and NaN elsewhere.
         """
+        for rung in [rung for rung in self._open if rung not in columns]:
+            self._left[rung] = self._open.pop(rung).least
         for rung, wanted in columns.items():
             now = self._open.get(rung)
             if now is not None and np.array_equal(now.columns, wanted):
                 continue
             capacity = 2 * max(1, round(rung / self._interval)) + 1
             ticks = np.empty((capacity, self._shape[0], len(wanted)))
-            least = -math.inf if now is None else now.least
+            least = self._left.pop(rung, -math.inf) if now is None else now.least
             self._open[rung] = _Open(wanted, self._expected(rung, wanted), ticks, least=least)
 
     def push(self, at: float, values: Floats) -> list[Block]:

@@ -185,6 +185,18 @@ def test_new_columns_begin_the_open_block_anew_and_reopen_none() -> None:
     assert [(b.index, b.x.tolist()) for b in later] == [(1, [[1.0, 2.0]])]
 
 
+def test_a_rung_that_is_left_gives_no_more_blocks_and_none_twice_when_it_comes_back() -> None:
+    made = Fold((1, 1))
+    made.watch({1: np.array([0]), 2: np.array([0])})
+    tick = np.ones((1, 1))
+    assert [b.rung for b in made.push(1.0, tick)] == [1, 2]
+    made.watch({2: np.array([0])})
+    assert [b.rung for t in (2.0, 3.0) for b in made.push(t, tick)] == [2]
+    made.watch({1: np.array([0]), 2: np.array([0])})
+    assert [b.rung for b in made.push(1.5, tick)] == []
+    assert [(b.rung, b.index) for b in made.push(4.0, tick)] == [(1, 4)]
+
+
 def test_a_fold_that_watches_nothing_gives_nothing() -> None:
     assert Fold((3, 2)).push(0.0, np.zeros((3, 2))) == []
 
