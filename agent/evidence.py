@@ -1,70 +1,80 @@
-"""A host's evidence: block values out (UP1), peer summaries in (DOWN), outcome out (UP2).
+"""A host's evidence: block values out (UP1), peer summaries in (DOWN), evidence out (UP2).
 
 Apart from the engine, because it speaks the wire's messages and obeys the plan; the engine
 does neither. A block without a DOWN is never bet.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from ..engine.arrays import Ints
-from ..engine.outcome import Outcome, Summary
+from ..engine.outcome import Summary
 from ..engine.ranks import stream_key
 from ..engine.streams import Streams
-from ..proto.messages import Down, Inventory, Plan, Up1
+from ..proto.messages import Down, Inventory, Plan, Up1, Up2
 from .fold import Block
+from .report import report
 
+Float32s = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(slots=True)
 class _Rung:
-    """The streams of one rung, and the block of it that waits for its DOWN."""
+    """The streams of one rung under ``plan``, and the block of it that waits for its DOWN.
+
+    ``groups`` (S,) peer group of each row; ``needed`` (2, S) members that a bet needs.
+    """
 
     streams: Streams
-    waiting: dict[int, npt.NDArray[np.float32]] = field(default_factory=dict)
+    plan: Plan
+    groups: npt.NDArray[np.str_]
+    needed: Ints
+    obeyed: int = -1
+    waiting: dict[int, Float32s] = field(default_factory=dict)
 
 
 class Evidence:
-    """The streams of one host under the aggregator's plan."""
+    """The streams of one host under the aggregator's plan.
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        direction: Mapping[str, int],
-    ) -> None:
-        """Take what the host has and each metric's bad ``direction`` in {-1, 0, +1}."""
+    What it holds is a function of the plans adopted and the blocks answered, in their order, and
+    of nothing else: a journal of these brings it back to the last bit.
+    """
+
+    def __init__(self, inventory: Inventory) -> None:
+        """Take what the host has: its rows and columns."""
         self.inventory = inventory
-        self._direction = np.array([direction[m] for m in inventory.metrics], dtype=np.int64)
         self._shape = (len(inventory.shards), len(inventory.metrics))
         self._rungs: dict[int, _Rung] = {}
-        self._plan: Plan | None = None
-        self._needed = np.zeros((2, self._shape[0]), dtype=np.int64)
-        self._senders: tuple[str, ...] = ()
-        self._place = np.zeros(self._shape[0], dtype=np.int64)
+        self._pending: list[Plan] = []  # oldest first; a rung obeys each from its own block on
+
+    @property
+    def plan(self) -> Plan | None:
+        """Return the newest plan, obeyed already or not."""
+        return self._pending[-1] if self._pending else None
 
     def columns(self) -> dict[int, Ints]:
-        """Return the metric columns that each rung of the plan needs, for the fold to watch.
+        """Return the metric columns that each rung of the newest plan needs, for the fold to watch.
 
         Those of other hosts' shards and of inner nodes too: a host whose own shards have too few
         peers still sends the values that their stage or rack is judged by.
         """
-        if self._plan is None:
+        if self.plan is None:
             return {}
         place = {metric: j for j, metric in enumerate(self.inventory.metrics)}
-        pairs = {(c.rung, place[c.metric]) for c in self._plan.change if c.metric in place}
-        pairs |= {(v.rung, place[v.metric]) for v in self._plan.level if v.metric in place}
+        pairs = {(c.rung, place[c.metric]) for c in self.plan.change if c.metric in place}
+        pairs |= {(v.rung, place[v.metric]) for v in self.plan.level if v.metric in place}
         wanted: dict[int, list[int]] = {}
         for rung, column in sorted(pairs):
             wanted.setdefault(rung, []).append(column)
         return {rung: np.array(columns, dtype=np.int64) for rung, columns in wanted.items()}
 
     def adopt(self, plan: Plan) -> None:
-        """Obey ``plan``: open the streams it names, take its φ, κ and margins, restart epochs.
+        """Take ``plan``; each rung obeys it from the block on that it names for that rung.
 
         Raises ``ValueError`` for a plan that leaves out a shard of this host; the former stays.
         """
@@ -72,18 +82,17 @@ class Evidence:
         if unknown:
             message = f"plan {plan.id} does not know shard {unknown[0]} of {self.inventory.host}"
             raise ValueError(message)
-        self._plan, self._senders = plan, ()
-        for i, shard in enumerate(self.inventory.shards):
-            self._needed[:, i] = plan.needed[plan.groups[shard.id]]
-        for rung in {c.rung for c in plan.change} | {v.rung for v in plan.level}:
-            state = self._rungs.get(rung) or self._new_rung(rung, plan)
-            self._rungs[rung] = state
-            self._adopt_change(rung, state.streams, plan)
-            self._adopt_level(rung, state.streams, plan)
+        if self.plan is not None and plan.id <= self.plan.id:
+            return  # repeated, or overtaken on its way
+        self._pending.append(plan)
+        self._drop_obeyed()
 
     def offer(self, block: Block) -> Up1:
-        """Return the block's values for the aggregator and wait for its DOWN."""
-        state = self._rungs[block.rung]
+        """Return the block's values for the aggregator and wait for its DOWN.
+
+        Raises ``ValueError`` before a plan that has the block's rung.
+        """
+        state = self._obey(block.rung, block.index)
         state.waiting = {block.index: block.x}
         return Up1(
             host=self.inventory.host,
@@ -92,69 +101,133 @@ class Evidence:
             x=block.x,
             offset=state.streams.offset.copy(),  # a message does not change once it is made
             eligible=np.ones(self._shape[0], dtype=np.bool_),
+            plan=state.plan.id,
+            inventory=self.inventory.version,
         )
 
-    def answer(self, downs: Sequence[Down]) -> Outcome | None:
+    def waits_for(self, rung: int, block: int) -> Float32s | None:
+        """Return the values (S, M) of a block that waits for its DOWN, None if it does not."""
+        state = self._rungs.get(rung)
+        return state.waiting.get(block) if state else None
+
+    def answer(self, downs: Sequence[Down]) -> Up2 | None:
         """Bet the block that ``downs`` (one per peer group, same block) are about.
 
         Returns None for a block that is not waiting: answered before, or given up.
-        Raises ``ValueError`` before the first plan.
         """
-        if self._plan is None:
-            message = "a DOWN arrived before any Plan: the aggregator must send the Plan first"
-            raise ValueError(message)
         rung, block = downs[0].rung, downs[0].block
         state = self._rungs.get(rung)
         x = state.waiting.pop(block, None) if state else None
         if state is None or x is None:
             return None
-        return state.streams.step(block, x, self._summary(downs, self._plan), *self._needed)
+        outcome = state.streams.step(block, x, self._summary(downs, state.groups), *state.needed)
+        return report(self.inventory, rung, outcome, state.plan.id)
 
-    def _new_rung(self, rung: int, plan: Plan) -> _Rung:
+    def highest_epoch(self) -> int:
+        """Return the highest epoch of all streams, −1 where there is none."""
+        return max((s.streams.highest_epoch() for s in self._rungs.values()), default=-1)
+
+    def _obey(self, rung: int, block: int) -> _Rung:
+        """Let ``rung`` obey, one after the other, the plans that are due by ``block``."""
+        due = [p for p in self._pending if p.from_block.get(rung, block) <= block]
+        state = self._rungs.get(rung) or self._open(rung, due)
+        for plan in (p for p in due if p.id > state.obeyed and p.id >= state.plan.id):
+            state.plan, state.obeyed = plan, plan.id
+            state.groups, state.needed = self._groups(plan), self._needed(plan)
+            self._adopt_change(rung, state.streams, plan)
+            self._adopt_level(rung, state.streams, plan)
+        self._drop_obeyed()
+        return state
+
+    def _open(self, rung: int, due: Sequence[Plan]) -> _Rung:
+        plan = next((p for p in reversed(due) if _has(p, rung)), None)
+        if plan is None:
+            message = f"a block of {rung} s was sealed, but no plan of the aggregator has that rung"
+            raise ValueError(message)
+        streams = self._streams(rung, plan)
+        state = _Rung(streams, plan, self._groups(plan), self._needed(plan))
+        self._rungs[rung] = state
+        return state
+
+    def _drop_obeyed(self) -> None:
+        """Forget plans that no rung still waits to obey; the newest is always kept."""
+        newest = self._pending[-1]
+        obeyed = [s.plan.id for rung, s in self._rungs.items() if _has(newest, rung)]
+        least = min(obeyed, default=-1)
+        self._pending = [p for p in self._pending if p.id >= least or p is newest]
+
+    def _groups(self, plan: Plan) -> npt.NDArray[np.str_]:
+        return np.array([plan.groups[s.id] for s in self.inventory.shards], dtype=np.str_)
+
+    def _needed(self, plan: Plan) -> Ints:
+        needed = [plan.needed[plan.groups[s.id]] for s in self.inventory.shards]
+        return np.array(needed, dtype=np.int64).reshape(-1, 2).T
+
+    def _streams(self, rung: int, plan: Plan) -> Streams:
         keys = np.array(
             [
                 [stream_key(s.id, m, str(rung)) for m in self.inventory.metrics]
                 for s in self.inventory.shards
             ],
             dtype=np.uint64,
+        ).reshape(self._shape)
+        direction = np.array(
+            [plan.direction.get(m, 0) for m in self.inventory.metrics], dtype=np.int64
         )
-        return _Rung(Streams(keys, self._direction, max(1, round(plan.horizon / rung))))
+        return Streams(keys, direction, max(1, round(plan.horizon / rung)))
 
     def _adopt_change(self, rung: int, streams: Streams, plan: Plan) -> None:
         phi, kappa = np.full((2, *self._shape), np.nan)
         epoch = np.full(self._shape, -1, dtype=np.int64)
         pools = np.array([plan.pools[s.id] for s in self.inventory.shards])
         for cell in (c for c in plan.change if c.rung == rung):
+            if cell.metric not in self.inventory.metrics:
+                continue
             j = self.inventory.metrics.index(cell.metric)
             rows = pools == cell.pool
             phi[rows, j], kappa[rows, j], epoch[rows, j] = cell.phi, cell.kappa, cell.epoch
             for i in np.flatnonzero(rows) if cell.stream_kappa else ():
                 kappa[i, j] = cell.stream_kappa.get(self.inventory.shards[i].id, cell.kappa)
-        streams.adopt_change(phi, kappa, epoch)
+        streams.adopt_change(phi, kappa, self._own_epochs(epoch, plan))
 
     def _adopt_level(self, rung: int, streams: Streams, plan: Plan) -> None:
         margin, largest = np.full((2, *self._shape), np.nan)
         epoch = np.full(self._shape, -1, dtype=np.int64)
         groups = np.array([plan.groups[s.id] for s in self.inventory.shards])
         for cell in (v for v in plan.level if v.rung == rung):
+            if cell.metric not in self.inventory.metrics:
+                continue
             j = self.inventory.metrics.index(cell.metric)
             rows = groups == cell.group
             margin[rows, j], largest[rows, j] = cell.margin, cell.largest_lambda
             epoch[rows, j] = cell.epoch
-        streams.adopt_level(margin, largest, epoch)
+        streams.adopt_level(margin, largest, self._own_epochs(epoch, plan))
 
-    def _summary(self, downs: Sequence[Down], plan: Plan) -> Summary:
-        """Return what each row's own group sent, row by row."""
-        names = tuple(down.group for down in downs)
-        if names != self._senders:
-            place = {name: g for g, name in enumerate(names)}
-            groups = (plan.groups[s.id] for s in self.inventory.shards)
-            self._senders, self._place = names, np.array([place[g] for g in groups])
-        at = self._place
-        return Summary(
-            count_raw=np.stack([d.count_raw for d in downs])[at],
-            s3_raw=np.stack([d.s3_raw for d in downs])[at],
-            count_demeaned=np.stack([d.count_demeaned for d in downs])[at],
-            s3_demeaned=np.stack([d.s3_demeaned for d in downs])[at],
-            included=np.stack([d.included for d in downs])[at, np.arange(len(at))],
+    def _own_epochs(self, epoch: Ints, plan: Plan) -> Ints:
+        """Return the streams' epochs (S, M): their cell's, or their shard's where that is later."""
+        own = np.array([plan.epochs.get(s.id, 0) for s in self.inventory.shards], dtype=np.int64)
+        return np.where(epoch >= 0, np.maximum(epoch, own[:, None]), epoch)
+
+    def _summary(self, downs: Sequence[Down], groups: npt.NDArray[np.str_]) -> Summary:
+        """Return what each row's own group sent, row by row; a group that sent nothing has none."""
+        s, m = self._shape
+        none = np.full((s, m, 3), np.nan, dtype=np.float32)
+        found = Summary(
+            count_raw=np.zeros((s, m), dtype=np.int64),
+            s3_raw=none.copy(),
+            count_demeaned=np.zeros((s, m), dtype=np.int64),
+            s3_demeaned=none,
+            included=np.zeros(s, dtype=np.bool_),
         )
+        for down in downs:
+            rows = groups == down.group
+            found.count_raw[rows], found.s3_raw[rows] = down.count_raw, down.s3_raw
+            found.count_demeaned[rows] = down.count_demeaned
+            found.s3_demeaned[rows] = down.s3_demeaned
+            found.included[rows] = down.included[rows]
+        return found
+
+
+def _has(plan: Plan, rung: int) -> bool:
+    """Say whether ``plan`` has streams at ``rung``."""
+    return any(c.rung == rung for c in plan.change) or any(v.rung == rung for v in plan.level)

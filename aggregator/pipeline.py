@@ -4,19 +4,23 @@ Apart from any server, because replay and the live system must be the same: same
 same order give the same result (DESIGN.md section 4.4).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import floor
 
 import numpy as np
 import numpy.typing as npt
 
 from ..engine.outcome import Outcome
 from ..engine.peers import FEWEST
-from ..proto.messages import Down, Plan, Up1
+from ..proto.messages import Down, Plan, Up1, Up2
 from .combine.contrasts import Contrasts, NodeValues
+from .combine.gather import Block, Gathered, GatherUp1, GatherUp2
+from .combine.heard import heard
 from .combine.loadings import Loadings
 from .combine.peers import Summaries, Summariser
 from .combine.rollup import Rollup
+from .decide.audit import Audit, of_epoch, of_plan, of_transition
 from .decide.family import Selector
 from .decide.verdicts import Transition, Verdicts
 from .plan.abstain import Abstention, abstentions
@@ -30,17 +34,8 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Up2:
-    """What ``host`` made of a block at ``rung``: its evidence, decoded."""
-
-    host: str
-    rung: int
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
 class StepResult:
-    """What one step asks the runtime to send and to publish.
+    """What one step asks the runtime to send, to publish and to keep.
 
     ``downs`` by host, one per peer group of its shards; ``plan`` when it changed.
     """
@@ -48,22 +43,13 @@ class StepResult:
     downs: Mapping[str, tuple[Down, ...]]
     plan: Plan | None
     transitions: tuple[Transition, ...]
-
-
-@dataclass(slots=True)
-class _Gathering:
-    """A block on its way in: the values of every shard so far, and who has sent them."""
-
-    x: Float32s
-    offset: Float32s
-    eligible: npt.NDArray[np.bool_]
-    hosts: set[str] = field(default_factory=set)
+    audit: tuple[Audit, ...] = ()
 
 
 class Pipeline:
     """The aggregator's mind: peers, plan, evidence, selection and verdicts of one fleet."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one parameter for each thing that decides how it is run
         self,
         fleet: Fleet,
         *,
@@ -71,12 +57,18 @@ class Pipeline:
         horizon: float,
         q: float = 0.1,
         fixed_rungs: bool = False,
+        lead: int = 0,
+        patient: bool = True,
     ) -> None:
         """Take the shortest rung (s), the seconds of an epoch and the level q of e-BH.
 
-        ``fixed_rungs``: the catalogue's block lengths stand, whatever τ says.
+        ``fixed_rungs``: the catalogue's block lengths stand, whatever τ says. ``lead``: a plan is
+        obeyed so many blocks after the present one, at once if 0. ``patient``: a block is waited
+        for however long it takes, as on a simulated clock; else until its deadline.
         """
-        self._fleet = fleet
+        self.fleet = fleet
+        self._lead = lead
+        self._patient = patient
         self._planner = Planner(fleet, shortest=shortest, horizon=horizon, fixed_rungs=fixed_rungs)
         self._parts = self._planner.parts()
         self._evidence = EvidenceTable(fleet)
@@ -97,8 +89,9 @@ class Pipeline:
             for host, rows in fleet.hosts.items()
             if host != NODES_HOST
         }
-        self._gathering: dict[tuple[int, int], _Gathering] = {}
-        self._closed: dict[int, int] = {}  # the last block of each rung whose summaries were made
+        self._expected = frozenset(self._senders)
+        self._up1, self._up2 = GatherUp1(fleet), GatherUp2()
+        self._audit: list[Audit] = []
         self._plan_changed = True
         self._undecided = False
 
@@ -108,9 +101,20 @@ class Pipeline:
         return self._verdicts.open
 
     @property
+    def open_verdicts(self) -> tuple[Transition, ...]:
+        """Return the last transition of every open verdict, in order of opening."""
+        return self._verdicts.open_verdicts
+
+    @property
     def planner(self) -> Planner:
         """Return the plan's keeper, for those who ask why."""
         return self._planner
+
+    @property
+    def complete(self) -> bool:
+        """Say whether a block, or its evidence, has come from all: a step will have work to do."""
+        blocks, evidence = self._ready(None)
+        return bool(blocks or evidence)
 
     def log_m(self) -> npt.NDArray[np.float64]:
         """Return ln M (3, M, R) of every part as last heard."""
@@ -118,51 +122,64 @@ class Pipeline:
 
     def abstained(self) -> tuple[Abstention, ...]:
         """Return who makes no claim on which channel, and why."""
-        return abstentions(self._fleet, self._planner, self._evidence.learned)
+        return abstentions(self.fleet, self._planner, self._evidence.learned)
 
-    def step(self, now: float, inbox: Sequence[Up1 | Up2]) -> StepResult:
+    def expect(self, hosts: Collection[str]) -> None:
+        """Wait for ``hosts`` from now on, which are alive; what others still send is taken."""
+        self._expected = frozenset(hosts).intersection(self._senders)
+
+    def begin(self, now: float) -> None:
+        """Serve no block that began before ``now`` (seconds), after a start of the aggregator."""
+        self._up1.begin(now)
+
+    def lost(self, host: str, reason: str) -> None:
+        """Begin new epochs for the shards of ``host``, which has lost what its streams learned."""
+        before = self._parts
+        self._planner.begin_anew(f"host={host}", self.fleet.hosts[host], reason)
+        self._parts = self._planner.parts()
+        self._evidence.forget(self._parts.epochs != before.epochs)
+        self._plan_changed = True
+
+    def overtake(self, host: str, plan: int, epoch: int) -> None:
+        """Give numbers above those of ``host``, if it has later ones: ours were lost."""
+        if self._planner.overtake(plan, epoch):
+            self.lost(host, f"its agent has plan {plan} and epoch {epoch}: ours were lost")
+
+    def take(self, inbox: Iterable[Up1 | Up2]) -> None:
+        """Take messages in; nothing follows from them before the next :meth:`step`."""
+        for message in inbox:
+            if isinstance(message, Up1):
+                self._up1.take(message)
+            elif (late := self._up2.take(message)) is not None:
+                self._hear_hosts(late.rung, [late])
+
+    def step(self, now: float, inbox: Iterable[Up1 | Up2]) -> StepResult:
         """Take what has arrived by ``now`` (seconds) and return what follows from it.
 
-        A block's summaries are made once, when all hosts have sent it. New evidence is merged,
-        selected and attributed unless summaries went out, whose evidence is still to come.
+        A block's summaries are made once, when all expected hosts have sent it. New evidence is
+        merged, selected and attributed unless summaries went out, whose evidence is still to come.
         """
-        heard: dict[tuple[int, int], list[tuple[Ints, Outcome]]] = {}
-        for up2 in (m for m in inbox if isinstance(m, Up2)):
-            about = heard.setdefault((up2.rung, up2.outcome.block), [])
-            about.append((self._fleet.hosts[up2.host], up2.outcome))
-        for (rung, _), outcomes in heard.items():
-            self._hear(rung, outcomes)
+        self.take(inbox)
+        blocks, evidence = self._ready(None if self._patient else now)
+        for block in evidence:
+            self._hear_hosts(block[0], list(self._up2.close(block).values()))
         downs: dict[str, list[Down]] = {}
-        for up1 in (m for m in inbox if isinstance(m, Up1)):
-            if self._gather(up1):
-                self._close(up1.rung, up1.block, downs)
+        for block in blocks:
+            held = self._up1.close(block)
+            if held is not None:
+                self._close(block, held, downs, now)
         transitions = self._decide(now) if self._undecided and not downs else ()
-        return StepResult({h: tuple(d) for h, d in downs.items()}, self._new_plan(), transitions)
+        plan = self._new_plan(now)
+        self._audit.extend(of_epoch(now, begun) for begun in self._planner.epochs.drain())
+        audit, self._audit = tuple(self._audit), []
+        return StepResult({h: tuple(d) for h, d in downs.items()}, plan, transitions, audit)
 
-    def _gather(self, up1: Up1) -> bool:
-        """Write a host's block into the fleet's; say whether it was the last one expected.
+    def _ready(self, now: float | None) -> tuple[list[Block], list[Block]]:
+        return self._up1.ready(self._expected, now), self._up2.ready(self._expected, now)
 
-        A block that comes after a later one was closed is dropped: evidence comes in order.
-        """
-        if up1.block <= self._closed.get(up1.rung, -1):
-            return False  # repeated, or too late: its summaries are made once
-        held = self._gathering.get((up1.rung, up1.block))
-        if held is None:
-            shape = (self._fleet.shard_count, len(self._fleet.metrics))
-            nothing = np.full((2, *shape), np.nan, dtype=np.float32)
-            held = _Gathering(nothing[0], nothing[1], np.zeros(shape[0], dtype=np.bool_))
-            self._gathering[up1.rung, up1.block] = held
-        rows = self._fleet.hosts[up1.host]
-        held.x[rows], held.offset[rows], held.eligible[rows] = up1.x, up1.offset, up1.eligible
-        held.hosts.add(up1.host)
-        return len(held.hosts) == len(self._senders)
-
-    def _close(self, rung: int, block: int, downs: dict[str, list[Down]]) -> None:
+    def _close(self, at: Block, held: Gathered, downs: dict[str, list[Down]], now: float) -> None:
         """Make the summaries of a gathered block, for every host and for the inner nodes."""
-        held = self._gathering.pop((rung, block))
-        self._closed[rung] = block
-        for older in [at for at in self._gathering if at[0] == rung and at[1] < block]:
-            del self._gathering[older]
+        rung, block = at
         columns = np.flatnonzero(np.isfinite(held.x).any(axis=0))
         demeaned = held.x - held.offset
         apart = self._loadings.residuals(rung, held.x, held.offset, columns)
@@ -171,44 +188,52 @@ class Pipeline:
             np.hstack([held.x, apart]), np.concatenate([columns, columns + m])
         )
         raw, change = medians[:, :m], self._contrasts.steady(rung, medians[:, m:], behind[:, m:])
-        eligible = np.concatenate([held.eligible, np.ones(len(self._fleet.nodes), dtype=np.bool_)])
+        nodes = np.ones(len(self.fleet.nodes), dtype=np.bool_)
         found = self._summariser.summarise(
             np.vstack([held.x, raw]),
             np.vstack([demeaned, self._contrasts.demeaned(rung, change)]),
-            eligible,
+            np.concatenate([held.eligible, nodes]),
             columns,
         )
         self._plan_changed |= self._planner.hear_counts(found)
-        for host in held.hosts:
-            downs.setdefault(host, []).extend(self._downs(host, rung, block, found, held))
-        if self._fleet.nodes:
-            rows = self._fleet.hosts[NODES_HOST]
+        for host in sorted(held.hosts):
+            downs.setdefault(host, []).extend(self._downs(host, at, found, held))
+        self._up2.ask(at, held.hosts, now)
+        if self.fleet.nodes:
+            rows = self.fleet.hosts[NODES_HOST]
             needed = self._planner.members.needed()
             outcome = self._contrasts.step(rung, block, NodeValues(raw, change), found, needed)
             self._hear(rung, [(rows, outcome)])
 
-    def _downs(
-        self, host: str, rung: int, block: int, found: Summaries, held: _Gathering
-    ) -> Iterable[Down]:
-        rows = self._fleet.hosts[host]
+    def _downs(self, host: str, at: Block, found: Summaries, held: Gathered) -> Iterable[Down]:
+        place = self.fleet.place(host)
         for g in self._senders[host]:
             yield Down(
-                group=self._fleet.groups[g],
-                rung=rung,
-                block=block,
-                count_raw=found.count_raw[g],
-                s3_raw=found.s3_raw[g],
-                count_demeaned=found.count_demeaned[g],
-                s3_demeaned=found.s3_demeaned[g],
-                included=held.eligible[rows],
+                group=self.fleet.groups[g],
+                rung=at[0],
+                block=at[1],
+                count_raw=place.back(found.count_raw[g], 0),
+                s3_raw=place.back(found.s3_raw[g], np.nan),
+                count_demeaned=place.back(found.count_demeaned[g], 0),
+                s3_demeaned=place.back(found.s3_demeaned[g], np.nan),
+                included=held.eligible[place.rows],
+                plan=self._planner.id,
             )
 
-    def _hear(self, rung: int, heard: Sequence[tuple[Ints, Outcome]]) -> None:
+    def _hear_hosts(self, rung: int, news: Sequence[Up2]) -> None:
+        if news:
+            places = [self.fleet.place(up2.host) for up2 in news]
+            self._hear(
+                rung,
+                [(p.rows, heard(up2, p)) for up2, p in zip(news, places, strict=True)],
+            )
+
+    def _hear(self, rung: int, news: Sequence[tuple[Ints, Outcome]]) -> None:
         """Take the evidence of one block into the table, then what it teaches the plan."""
-        for rows, outcome in heard:
+        for rows, outcome in news:
             self._evidence.hear(rung, rows, outcome, self._parts)
         self._undecided = True
-        changed = self._planner.hear(rung, heard, self._verdicts.open_rows())
+        changed = self._planner.hear(rung, news, self._verdicts.open_rows())
         self._plan_changed |= changed
         if changed:
             before = self._parts
@@ -227,12 +252,17 @@ class Pipeline:
         controlled, ranked, anew = self._evidence.merged(self._parts)
         selection = self._selector.select(controlled, ranked, anew)
         leading = Leading(self._evidence, self._parts, self._planner)
-        return tuple(self._verdicts.update(now, selection, leading))
+        made = tuple(self._verdicts.update(now, selection, leading))
+        self._audit.extend(of_transition(t, selection, self._planner.id) for t in made)
+        return made
 
-    def _new_plan(self) -> Plan | None:
+    def _new_plan(self, now: float) -> Plan | None:
         if not self._plan_changed:
             return None
         self._plan_changed = False
         self._parts = self._planner.parts()
         self._contrasts.adopt(self._planner)
-        return self._planner.plan()
+        rungs = self._planner.rungs() if self._lead else ()
+        plan = self._planner.plan({rung: floor(now / rung) + self._lead for rung in rungs})
+        self._audit.append(of_plan(now, plan))
+        return plan

@@ -34,7 +34,8 @@ class Summary:
 class Outcome:
     """What a block made of the streams of S rows: absolute evidence, and news for the plan.
 
-    ``change`` and ``level`` (S, M) ln M, NaN where no stream is; ``change_onset`` and
+    ``change`` and ``level`` (S, M) ln M, NaN where no stream is; ``change_epoch`` and
+    ``level_epoch`` (S, M) the epochs that they belong to, −1 = none; ``change_onset`` and
     ``level_onset`` (S, M) block of the likely onset, −1 below one nat; ``learned`` (S, M) blocks
     of 200, −1 where no stream is. NaN or None where there is no news: ``lags`` (S, M, 3) of streams
     that wait for φ; ``baseline`` (S, M, 100) scores of streams that settled; ``windows`` m to
@@ -45,6 +46,8 @@ class Outcome:
     block: int
     change: Floats
     level: Floats
+    change_epoch: Ints
+    level_epoch: Ints
     change_onset: Ints
     level_onset: Ints
     learned: Ints

@@ -121,6 +121,10 @@ class Streams:
             level.channel.step(block, contrast, enough & np.isfinite(contrast))
         return self._outcome(block, windows)
 
+    def highest_epoch(self) -> int:
+        """Return the highest epoch of any stream, −1 where there is none."""
+        return int(max(self._change_epoch.max(initial=-1), self._level_epoch.max(initial=-1)))
+
     def _step_change(
         self,
         block: int,
@@ -146,6 +150,8 @@ class Streams:
             block=block,
             change=change,
             level=level,
+            change_epoch=self._change_epoch.copy(),
+            level_epoch=self._level_epoch.copy(),
             change_onset=self._onset(change, self._change),
             level_onset=self._onset(level, self._level),
             learned=self._whole([(b.at, b.channel.learned()) for b in self._change], NO_BLOCK),

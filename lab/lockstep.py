@@ -15,9 +15,9 @@ from ..agent.evidence import Evidence
 from ..agent.fold import Block, Fold
 from ..agent.rates import Rates
 from ..aggregator.decide.verdicts import Transition
-from ..aggregator.pipeline import Pipeline, StepResult, Up2
+from ..aggregator.pipeline import Pipeline, StepResult
 from ..aggregator.state.fleet import build_fleet
-from ..proto.messages import Inventory, ShardRow
+from ..proto.messages import Down, Inventory, ShardRow
 
 Floats = npt.NDArray[np.float64]
 
@@ -51,7 +51,7 @@ class Lockstep:
         self.pipeline = Pipeline(
             self.fleet, shortest=shortest, horizon=horizon, q=q, fixed_rungs=fixed_rungs
         )
-        self.evidence = Evidence(inventory, {m.name: m.direction for m in metrics})
+        self.evidence = Evidence(inventory)
         own = [interval] * len(metrics) if intervals is None else list(intervals)
         self._fold = Fold((len(shards), len(metrics)), interval, own)
         counters = [j for j, m in enumerate(metrics) if m.kind == "counter"]
@@ -61,20 +61,25 @@ class Lockstep:
     def play(self, ticks: Iterable[tuple[float, Floats]]) -> Iterator[Transition]:
         """Yield the transitions that ``ticks`` of (seconds, raw readings (S, M)) cause."""
         for at, readings in ticks:
-            for block in self._fold.push(at, self._judged(at, readings)):
-                yield from self.take(at, block)
+            blocks = self._fold.push(at, self._judged(at, readings))
+            if blocks:
+                yield from self.take(at, blocks)
 
-    def take(self, at: float, block: Block) -> Iterator[Transition]:
-        """Pass one block up, its summaries down and its evidence up, all within ``at``."""
-        result = self.pipeline.step(at, (self.evidence.offer(block),))
+    def take(self, at: float, blocks: Sequence[Block]) -> Iterator[Transition]:
+        """Pass the blocks of a tick up, their summaries down and their evidence up, all at ``at``.
+
+        As on the wire: all of a tick goes up together, and so does all that comes of it.
+        """
+        result = self.pipeline.step(at, [self.evidence.offer(block) for block in blocks])
         yield from result.transitions
         self._follow(result)
-        downs = result.downs.get(HOST, ())
-        outcome = self.evidence.answer(downs) if downs else None
-        if outcome is not None:
-            result = self.pipeline.step(at, (Up2(HOST, block.rung, outcome),))
-            yield from result.transitions
-            self._follow(result)
+        downs: dict[tuple[int, int], list[Down]] = {}
+        for down in result.downs.get(HOST, ()):
+            downs.setdefault((down.rung, down.block), []).append(down)
+        found = [self.evidence.answer(of_block) for of_block in downs.values()]
+        result = self.pipeline.step(at, [up2 for up2 in found if up2 is not None])
+        yield from result.transitions
+        self._follow(result)
 
     def _judged(self, at: float, readings: Floats) -> Floats:
         """Return the readings as rates, on the scales on which their metrics are judged."""

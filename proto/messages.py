@@ -1,14 +1,13 @@
-"""The messages of the wire in decoded form, as agent and aggregator hold them.
+"""The messages that carry evidence, in decoded form, as agent and aggregator hold them.
 
 Apart from any encoding, because replay passes them by hand and the live path over gRPC: what
-is computed on either side must not know the difference (DESIGN.md section 5). UP2 is not here yet:
-it still carries the engine's own outcome (aggregator/pipeline.py).
+is computed on either side must not know the difference (DESIGN.md section 5).
 
 Rows S follow the sender's inventory. Columns M follow ``Inventory.metrics``. NaN means "none".
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -16,28 +15,43 @@ import numpy.typing as npt
 Float32s = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
+class PathNode:
+    """A node above a shard, as its host knows it."""
+
+    id: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShardRow:
-    """One shard as its host reports it; ``id`` is the vendor's, never an index."""
+    """One shard as its host reports it; ``id`` is the vendor's, never an index.
+
+    ``path`` leads from the root to its parent, empty where the host does not know it.
+    """
 
     id: str
     kind: str
     sku: str
     job: str
     role: str
+    path: tuple[PathNode, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What a host has: its rows and columns until the next version."""
+    """What a host has: its rows and columns until the next version; ``units`` of ``metrics``."""
 
     host: str
     version: int
     shards: tuple[ShardRow, ...]
     metrics: tuple[str, ...]
+    units: tuple[str, ...] = ()
+    boot_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +91,10 @@ class Plan:
     """The only source of parameters; an agent chooses none.
 
     ``groups`` peer group and ``pools`` pool of each shard id; ``needed`` members that a bet
-    needs, by group, as (change, level); ``horizon`` seconds of an epoch.
+    needs, by group, as (change, level); ``horizon`` seconds of an epoch. ``from_block`` by rung
+    is the first block under this plan, a rung that is not there obeys at once. ``epochs`` by shard
+    id: a stream's epoch is the larger of that and its cell's. ``direction`` is each metric's bad
+    side in {-1, 0, 1}.
     """
 
     id: int
@@ -87,13 +104,17 @@ class Plan:
     change: tuple[ChangePlan, ...]
     level: tuple[LevelPlan, ...]
     horizon: float
+    from_block: Mapping[int, int] = field(default_factory=dict)
+    epochs: Mapping[str, int] = field(default_factory=dict)
+    direction: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Up1:
     """Block values of a host, going up: ``x`` (S, M) raw, ``offset`` (S, M) of the streams.
 
-    ``eligible`` (S,): may stand in its peers' summaries (clock in order, not frozen).
+    ``eligible`` (S,): may stand in its peers' summaries (clock in order, not frozen). ``plan``
+    and ``inventory`` are those that the sender follows.
     """
 
     host: str
@@ -102,6 +123,8 @@ class Up1:
     x: Float32s
     offset: Float32s
     eligible: Bits
+    plan: int = 0
+    inventory: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +143,60 @@ class Down:
     count_demeaned: Counts
     s3_demeaned: Float32s
     included: Bits
+    plan: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LevelNotes:
+    """What level streams noted of their past (S, M) when a review is due, −1 and NaN = no stream.
+
+    ``runs`` and ``plusses`` (S, M, k): signs that followed so many plusses, and plusses among them.
+    """
+
+    observed: Ints
+    median: Float32s
+    noise_ratio: Float32s
+    lag_one: Float32s
+    runs: Ints
+    plusses: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Up2:
+    """A host's evidence after a block, going up: absolute, so that none of it can be forged.
+
+    ``change`` and ``level`` (S, M) ln M rounded down, NaN where no stream is; their epochs, −1
+    where none is; their likely onsets as block numbers, −1 = none; ``learned`` (S, M) blocks of
+    200, −1 = no stream. The rest is news for the plan, None or empty where there is none:
+    ``lags`` (S, M, 3), ``baseline`` (S, M, 100), ``windows`` m to (S, M), ``long_run`` (S, M) over
+    ``long_run_scores`` (S, M), ``review``.
+    """
+
+    host: str
+    rung: int
+    block: int
+    change: Float32s
+    level: Float32s
+    change_epoch: Ints
+    level_epoch: Ints
+    change_onset: Ints
+    level_onset: Ints
+    learned: Ints
+    lags: Float32s | None = None
+    baseline: Float32s | None = None
+    windows: Mapping[int, Float32s] = field(default_factory=dict)
+    long_run: Float32s | None = None
+    long_run_scores: Ints | None = None
+    review: LevelNotes | None = None
+    plan: int = 0
+    inventory: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RawTicks:
+    """Raw readings of one shard: ``at`` (T,) Unix seconds, ``values`` (T, M) of ``metrics``."""
+
+    shard: str
+    metrics: tuple[str, ...]
+    at: Floats
+    values: Float32s

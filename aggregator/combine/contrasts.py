@@ -106,7 +106,11 @@ class Contrasts:
         )
         level = held.level.step(block, values.level, Summary(*raw, *raw, everyone), *members)
         return replace(
-            change, level=level.level, level_onset=level.level_onset, review=level.review
+            change,
+            level=level.level,
+            level_epoch=level.level_epoch,
+            level_onset=level.level_onset,
+            review=level.review,
         )
 
     def _open(self, rung: int) -> _Rung:

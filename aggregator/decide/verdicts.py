@@ -26,6 +26,7 @@ Channel = Literal["change", "level", "fact", "temporal"]
 class Transition:
     """One step in a verdict's life. Times are seconds of the recording or of Unix time.
 
+    ``id`` names the verdict through all its steps and is never used again.
     ``log_e`` is the log e-value by which the node was selected, in nats: of a controlled verdict
     the adjusted running maximum, of a ranked one the merged value. ``metrics`` are those that
     carried it, strongest first; ``since`` the likely onset.
@@ -42,6 +43,7 @@ class Transition:
     since: float
     metrics: tuple[str, ...]
     reason: str
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,18 @@ class Verdicts:
         """Start with none open."""
         self._fleet = fleet
         self._open: dict[int, Transition] = {}
+        self._opened = 0
         self._below: dict[int, set[int]] = {}
 
     @property
     def open(self) -> tuple[str, ...]:
         """Return the ids of the nodes with an open verdict, sorted."""
         return tuple(sorted(v.node for v in self._open.values()))
+
+    @property
+    def open_verdicts(self) -> tuple[Transition, ...]:
+        """Return the last transition of every open verdict, in order of opening."""
+        return tuple(self._open.values())
 
     def open_rows(self) -> Bools:
         """Return which rows (R,) have an open verdict or stand beneath one: none is called well."""
@@ -94,6 +102,8 @@ class Verdicts:
     ) -> Transition:
         selection = moment.selection
         lead = moment.leading.of(row, controlled=guarantee == "controlled")
+        held = self._open.get(row)
+        self._opened += held is None
         made = Transition(
             transition=word,
             node=self._fleet.rows[row],
@@ -106,6 +116,7 @@ class Verdicts:
             since=lead.since,
             metrics=lead.metrics,
             reason=self._reason(row, guarantee, lead, selection),
+            id=f"v{self._opened}" if held is None else held.id,
         )
         self._open[row] = made
         return made

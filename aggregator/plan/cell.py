@@ -52,6 +52,7 @@ class ChangeCell:
     recalibrated: bool = False
     moved: bool = False
     alive: set[int] = field(default_factory=set)
+    known: set[int] = field(default_factory=set)  # rows whose baseline has been heard
     lags: dict[int, Floats] = field(default_factory=dict)
     baseline: dict[int, Floats] = field(default_factory=dict)
     own: dict[int, float] = field(default_factory=dict)
@@ -74,12 +75,14 @@ class ChangeCell:
         v, n = np.full(len(self.rows), nan), np.zeros(len(self.rows), dtype=np.int64)
         v[at], n[at] = long_run_variance(scores), np.isfinite(scores).sum(axis=1)
         self.fix_own(v, n)
+        self.known = set(self.baseline)
         self.baseline, self.alive = {}, set()
 
     def fix_late(self, late: dict[int, Floats]) -> None:
         """Fix κ_i and the class of streams that settled after their pool."""
         scores = np.array(list(late.values()))
         v, n = long_run_variance(scores), np.isfinite(scores).sum(axis=1)
+        self.known.update(late)
         own = stream_kappa(self.kappa, v, n)
         self.own.update(zip(late, own.tolist(), strict=True))
         at = np.searchsorted(self.rows, np.array(list(late)))

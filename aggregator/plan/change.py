@@ -24,6 +24,7 @@ from ...engine.peers import FEWEST
 from ...proto.messages import ChangePlan
 from ..state.fleet import Fleet
 from .cell import ChangeCell
+from .epochs import Epochs
 from .members import RANKED_FROM
 from .monitor import Monitor
 
@@ -40,7 +41,13 @@ class ChangeBook:
     """All change cells of a fleet; each ``hear_…`` says whether the plan changed."""
 
     def __init__(
-        self, fleet: Fleet, *, shortest: int, horizon: float, fixed_rungs: bool = False
+        self,
+        fleet: Fleet,
+        epochs: Epochs,
+        *,
+        shortest: int,
+        horizon: float,
+        fixed_rungs: bool = False,
     ) -> None:
         """Open a fast and a slow cell for each pool and metric, from the catalogue's rungs.
 
@@ -52,7 +59,7 @@ class ChangeBook:
         self._longest = max([r for r in LADDER if r <= within and r >= shortest], default=shortest)
         self._fixed = fixed_rungs
         self.cells: dict[tuple[int, int, int], ChangeCell] = {}  # pool, column, slow
-        self._epochs = 0  # ids are never reused
+        self._epochs = epochs
         inner = np.arange(len(fleet.rows)) >= fleet.shard_count
         least = np.where(inner, RANKED_FROM, FEWEST)  # what only suspects, no node says
         enough = fleet.group_sizes()[fleet.group] >= least
@@ -150,6 +157,7 @@ class ChangeBook:
         for cell in self._of(rung):
             late: dict[int, Floats] = {}
             _note(late, rows, scores[:, cell.column], cell.rows)
+            late = {row: s for row, s in late.items() if row not in cell.known}
             if isnan(cell.kappa):
                 cell.baseline.update(late)
             elif late:
@@ -177,6 +185,11 @@ class ChangeBook:
                 fell |= cell.cross(mine, ~open_rows[cell.rows])
         return fell
 
+    def forget(self, rows: Ints) -> None:
+        """Take ``rows`` for streams that begin anew: their baseline is to come again."""
+        for cell in self.cells.values():
+            cell.known.difference_update(rows.tolist())
+
     def hear_long_run(self, rung: int, variance: Floats, scores: Ints) -> bool:
         """Take V_i(25) (R, M) over ``scores`` (R, M); fix κ and κ_i once 400 are behind them."""
         changed = False
@@ -187,10 +200,16 @@ class ChangeBook:
                 continue
             cell.kappa = cell.monitor.kappa()
             cell.fix_own(np.where(heard, v, nan), n)
-            self._epochs += 1
-            cell.epoch, cell.recalibrated = self._epochs, True
+            why = f"kappa {cell.kappa:.3g} from {OWN_ENOUGH} scores"
+            cell.epoch, cell.recalibrated = self._epochs.begin(self._scope(cell), why), True
             changed = True
         return changed
+
+    def _scope(self, cell: ChangeCell) -> str:
+        """Return the words by which the audit knows a cell."""
+        metric = self._fleet.metrics[cell.column].name
+        rung = "slow" if cell.slow else "fast"
+        return f"{self._fleet.pools[cell.pool]},metric={metric},rung={rung}"
 
     def _start(self, fast: int, slow: int) -> tuple[int, int]:
         """Return the catalogue's rungs, as far as readings come and learning ends in time.
@@ -212,9 +231,10 @@ class ChangeBook:
 
     def _open(self, pool: int, column: int, rung: int, rows: Ints, *, slow: bool) -> None:
         left = self.cells.get((pool, column, int(slow)))
-        self._epochs += left is not None
-        monitor = Monitor(len(rows), slow=slow)
-        cell = ChangeCell(pool, column, rung, slow, rows, monitor, self._epochs)
+        cell = ChangeCell(pool, column, rung, slow, rows, Monitor(len(rows), slow=slow), 0)
+        if left is not None:
+            why = f"block length {left.rung} s to {rung} s"
+            cell.epoch = self._epochs.begin(self._scope(cell), why)
         cell.phi = 0.0 if slow else nan  # the slow rung is plain: its memory is paid by κ
         cell.moved = left is not None
         cell.validity = np.zeros(len(rows), dtype=np.int8)

@@ -27,6 +27,7 @@ from ...engine.margin import (
 from ...engine.peers import FEWEST
 from ...proto.messages import LevelPlan
 from ..state.fleet import Fleet
+from .epochs import Epochs
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -61,9 +62,10 @@ class LevelCell:
 class LevelBook:
     """All level cells of a fleet, and the reviews that change them."""
 
-    def __init__(self, fleet: Fleet, shortest: int) -> None:
+    def __init__(self, fleet: Fleet, epochs: Epochs, shortest: int) -> None:
         """Open a cell for each group of three or more and each metric with a margin."""
         self._fleet = fleet
+        self._epochs = epochs
         self._remembers = np.zeros((len(fleet.rows), len(fleet.metrics)), dtype=np.bool_)
         self.cells: dict[tuple[int, int], LevelCell] = {}
         sizes = fleet.group_sizes()
@@ -234,7 +236,9 @@ class LevelBook:
 
     def _close(self, cell: LevelCell, reason: str) -> None:
         """Begin a new epoch of class none, with nothing held against a single row."""
-        cell.validity, cell.reason, cell.epoch = Validity.NONE, reason, cell.epoch + 1
+        metric, group = self._fleet.metrics[cell.column].name, self._fleet.groups[cell.group]
+        cell.validity, cell.reason = Validity.NONE, reason
+        cell.epoch = self._epochs.begin(f"{group},metric={metric},level", reason)
         self._remembers[self._fleet.group == cell.group, cell.column] = False
 
     def _margin(self, cell: LevelCell) -> float:

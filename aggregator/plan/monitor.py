@@ -15,6 +15,7 @@ from ...engine.calibration import WINDOWS, Calibration, judge, kappa, lag_one
 Floats = npt.NDArray[np.float64]
 
 KEPT_WINDOWS = 400  # completed window sums remembered per stream and window length
+MOST_WINDOWS = 100_000  # and per cell: more than these know a variance to half a per cent
 
 
 class Monitor:
@@ -22,7 +23,7 @@ class Monitor:
 
     def __init__(self, streams: int, *, slow: bool) -> None:
         """Take how many streams the cell has and whether it is the plain, slow one."""
-        self._most = KEPT_WINDOWS * streams
+        self._most = min(KEPT_WINDOWS * streams, MOST_WINDOWS)
         self._slow = slow
         self._windows: dict[int, list[Floats]] = {m: [] for m in WINDOWS}
         self._rho = nan

@@ -4,7 +4,7 @@ Apart from the books it keeps, because agents obey one plan and merging needs on
 parts: which stream at which rung counts, with which weight and class.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from ...proto.messages import Plan
 from ..combine.peers import Summaries
 from ..state.fleet import Fleet
 from .change import ChangeBook
+from .epochs import Epochs
 from .level import LevelBook
 from .members import Members
 
@@ -56,17 +57,29 @@ class Planner:
         self._fleet = fleet
         self._horizon = horizon
         self._id = 0
-        self.change = ChangeBook(fleet, shortest=shortest, horizon=horizon, fixed_rungs=fixed_rungs)
-        self.level = LevelBook(fleet, shortest)
+        self.epochs = Epochs()
+        self.change = ChangeBook(
+            fleet, self.epochs, shortest=shortest, horizon=horizon, fixed_rungs=fixed_rungs
+        )
+        self.level = LevelBook(fleet, self.epochs, shortest)
         self.members = Members(fleet)
         self._weights = _weights(self._rungs())
         shape = (len(fleet.rows), len(fleet.metrics))
+        self._own_epochs = np.zeros(len(fleet.rows), dtype=np.int64)
         self._long_run: dict[int, tuple[Floats, Ints]] = {}
         self._notes: dict[int, LevelReport] = {}
         self._shape = shape
 
-    def plan(self) -> Plan:
-        """Return the plan as it stands, under a new id."""
+    @property
+    def id(self) -> int:
+        """Return the number of the newest plan."""
+        return self._id
+
+    def plan(self, from_block: Mapping[int, int] | None = None) -> Plan:
+        """Return the plan as it stands, under a new id.
+
+        It is to be obeyed by each rung from its ``from_block`` on, at once where that is none.
+        """
         self._id += 1
         fleet, needed = self._fleet, self.members.needed()
         return Plan(
@@ -79,7 +92,24 @@ class Planner:
             change=tuple(self.change.plans()),
             level=tuple(self.level.plans()),
             horizon=self._horizon,
+            from_block=from_block or {},
+            epochs={
+                s.id: int(e) for s, e in zip(fleet.shards, self._own_epochs, strict=False) if e
+            },
+            direction={m.name: m.direction for m in fleet.metrics},
         )
+
+    def begin_anew(self, scope: str, rows: Ints, reason: str) -> None:
+        """Begin a new epoch of all streams of ``rows``, which have lost what they had learned."""
+        self._own_epochs[rows] = self.epochs.begin(scope, reason)
+        self.change.forget(rows)
+
+    def overtake(self, plan: int, epoch: int) -> bool:
+        """Give numbers above those that an agent has; say whether it has later ones."""
+        ahead = plan > self._id or epoch > self.epochs.last
+        self._id = max(self._id, plan)
+        self.epochs.overtake(epoch)
+        return ahead
 
     def rungs(self) -> tuple[int, ...]:
         """Return every rung at which some stream counts, ascending."""
@@ -101,11 +131,12 @@ class Planner:
             self.change.epochs(slow=True),
             self.level.epochs(),
         ]
+        own = np.maximum(np.stack(epochs).transpose(0, 2, 1), self._own_epochs)
         return Parts(
             weights=self._weights,
             validity=validity.transpose(0, 2, 1),
             rungs=self._rungs(),
-            epochs=np.stack(epochs).transpose(0, 2, 1),
+            epochs=own,
         )
 
     def why_ranked(self, row: int, part: int, column: int) -> str:

@@ -73,7 +73,8 @@ class EvidenceTable:
             level = part == LEVEL
             log_m = (outcome.level if level else outcome.change)[heard, metric]
             onset = (outcome.level_onset if level else outcome.change_onset)[heard, metric]
-            known = np.isfinite(log_m)
+            epoch = (outcome.level_epoch if level else outcome.change_epoch)[heard, metric]
+            known = np.isfinite(log_m) & (epoch == parts.epochs[part, metric, mine])
             mine, onset = mine[known], onset[known]
             self._log_m[part, metric, mine] = log_m[known]
             self._since[part, metric, mine] = np.where(onset >= 0, onset * float(rung), np.nan)

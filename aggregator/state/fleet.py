@@ -6,6 +6,7 @@ numbers and must agree on them.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,34 @@ from .peer_groups import peer_groups
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+Values = TypeVar("Values", npt.NDArray[np.float32], npt.NDArray[np.int64])
+
 NODES_HOST = ""  # the sender of inner nodes' evidence is the aggregator itself
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a host's values stand in the fleet: its ``rows``, and columns ``there`` of ``here``.
+
+    ``columns`` is the fleet's M, ``metrics`` the host's; those not judged have no place.
+    """
+
+    rows: Ints
+    here: Ints
+    there: Ints
+    columns: int
+    metrics: int
+
+    @property
+    def cells(self) -> tuple[Ints, Ints]:
+        """Return the index of the host's values in an array (S, M) of the fleet."""
+        return self.rows[:, None], self.there[None, :]
+
+    def back(self, values: Values, nothing: float) -> Values:
+        """Return the fleet's ``values`` (M, …) in the host's columns, ``nothing`` in the others."""
+        out = np.full((self.metrics, *values.shape[1:]), nothing, dtype=values.dtype)
+        out[self.here] = values[self.there]
+        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +56,8 @@ class Fleet:
 
     ``group`` (R,) index into ``groups``; ``pool`` (R,) index into ``pools``, whose rows share φ
     and κ (a SKU, or the nodes of one contrast); ``equals`` (R,) whether the group is of equals;
-    ``hosts`` sender to its rows; ``shards_beneath`` rows of each inner node.
+    ``hosts`` sender to its rows; ``reported`` sender to the metrics it has, in its own order;
+    ``shards_beneath`` rows of each inner node.
     """
 
     metrics: tuple[Metric, ...]
@@ -42,12 +71,21 @@ class Fleet:
     pool: Ints
     equals: Bools
     hosts: Mapping[str, Ints]
+    reported: Mapping[str, tuple[str, ...]]
     shards_beneath: tuple[Ints, ...]
 
     @property
     def shard_count(self) -> int:
         """Return S."""
         return len(self.shards)
+
+    def place(self, host: str) -> Place:
+        """Return where the values of ``host`` stand."""
+        known = {metric.name: j for j, metric in enumerate(self.metrics)}
+        pairs = [(i, known[n]) for i, n in enumerate(self.reported[host]) if n in known]
+        here, there = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        mine = self.reported[host]
+        return Place(self.hosts[host], here, there, len(self.metrics), len(mine))
 
     def group_sizes(self) -> Ints:
         """Return the members of each group (G,)."""
@@ -88,5 +126,6 @@ def build_fleet(
         pool=np.array([pools.index(n) for n in pool_names], dtype=np.int64),
         equals=np.array([True] * len(shards) + [n.equals for n in nodes], dtype=np.bool_),
         hosts=hosts,
+        reported={i.host: i.metrics for i in inventories},
         shards_beneath=tuple(np.array([row[m] for m in n.members]) for n in nodes),
     )

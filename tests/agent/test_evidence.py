@@ -1,6 +1,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import count, pairwise
 
 import numpy as np
 import pytest
@@ -9,19 +9,19 @@ from tessera.agent.evidence import Evidence
 from tessera.agent.fold import Block
 from tessera.engine.arrays import Floats, Ints
 from tessera.engine.change import LEARNING_BLOCKS, OFFSET_BLOCKS
-from tessera.engine.outcome import Outcome
 from tessera.engine.peers import central
-from tessera.proto.messages import ChangePlan, Down, Inventory, LevelPlan, Plan, ShardRow, Up1
+from tessera.proto.messages import ChangePlan, Down, Inventory, LevelPlan, Plan, ShardRow, Up1, Up2
 
 METRICS = ("power", "step_time")
 DIRECTION = {"power": 0, "step_time": 1}
 RUNG, SHARDS, CROSSING = 10, 16, np.log(100.0)
+IDS = count(1)
 NAMES = tuple(f"gpu-{i}" for i in range(SHARDS))
 
 
 def host(names: Sequence[str] = NAMES, name: str = "host-0") -> Evidence:
     rows = tuple(ShardRow(shard, "gpu", "h200", "train", "worker") for shard in names)
-    return Evidence(Inventory(name, 1, rows, METRICS), DIRECTION)
+    return Evidence(Inventory(name, 1, rows, METRICS))
 
 
 def change(
@@ -44,13 +44,14 @@ def plan(
 ) -> Plan:
     """Return a plan for all sixteen shards that holds ``cells``."""
     return Plan(
-        id=1,
+        id=next(IDS),
         groups=dict(zip(NAMES, groups, strict=True)),
         pools=dict.fromkeys(NAMES, "h200"),
         needed=dict.fromkeys(groups, (needed, needed)),
         change=tuple(cell for cell in cells if isinstance(cell, ChangePlan)),
         level=tuple(cell for cell in cells if isinstance(cell, LevelPlan)),
         horizon=10_000.0,
+        direction=DIRECTION,
     )
 
 
@@ -72,7 +73,7 @@ def down(ups: Sequence[Up1], group: str, members: Sequence[Ints]) -> list[Down]:
     ]
 
 
-def exchange(hosts: Sequence[Evidence], index: int, x: Floats) -> list[Outcome | None]:
+def exchange(hosts: Sequence[Evidence], index: int, x: Floats) -> list[Up2 | None]:
     """Pass one block of all shards, in their order over ``hosts``, up and down again."""
     sizes = np.cumsum([len(h.inventory.shards) for h in hosts])[:-1]
     ups = [h.offer(block(index, part)) for h, part in zip(hosts, np.split(x, sizes), strict=True)]
@@ -87,9 +88,9 @@ def values(seed: int, blocks: int) -> Floats:
     return common + 0.01 * rng.normal(size=(blocks, SHARDS, 2))
 
 
-def play(hosts: Sequence[Evidence], x: Floats, first: int = 0) -> list[Outcome]:
+def play(hosts: Sequence[Evidence], x: Floats, first: int = 0) -> list[Up2]:
     """Return the outcomes of the last block."""
-    last: list[Outcome] = []
+    last: list[Up2] = []
     for b, row in enumerate(x):
         last = [told for told in exchange(hosts, first + b, row) if told is not None]
         assert len(last) == len(hosts)
@@ -265,19 +266,23 @@ def test_a_down_for_a_block_that_does_not_wait_is_ignored() -> None:
     assert one.answer(waiting) is not None
 
 
-def test_a_down_before_any_plan_is_refused() -> None:
+def test_a_down_before_any_plan_is_ignored() -> None:
     other = host()
     other.adopt(BOTH)
     downs = down([other.offer(block(0, values(166, 1)[0]))], "peers", [np.arange(SHARDS)])
-    with pytest.raises(ValueError, match="before any Plan"):
-        host().answer(downs)
+    assert host().answer(downs) is None
+
+
+def test_a_block_that_no_plan_asked_for_is_refused() -> None:
+    with pytest.raises(ValueError, match="no plan of the aggregator has that rung"):
+        host().offer(block(0, values(166, 1)[0]))
 
 
 def test_a_row_that_is_not_included_learns_and_does_not_bet() -> None:
     one, x = host(), values(167, 30)
     x[:, 5, 1] += 0.1
     one.adopt(BOTH)
-    told: Outcome | None = None
+    told: Up2 | None = None
     for b, row in enumerate(x):
         up = replace(one.offer(block(b, row)), eligible=np.arange(SHARDS) != 5)
         told = one.answer(down([up], "peers", [np.arange(SHARDS)]))
@@ -294,7 +299,7 @@ def test_every_row_is_compared_with_its_own_group_in_whatever_order_downs_come()
     cells = [replace(level(), group=group) for group in ("left", "right")]
     one.adopt(plan(change(), *cells, groups=groups))
     left, right = np.arange(0, SHARDS, 2), np.arange(1, SHARDS, 2)
-    told: Outcome | None = None
+    told: Up2 | None = None
     for b, row in enumerate(x):
         up = one.offer(block(b, row))
         downs = [*down([up], "left", [left]), *down([up], "right", [right])]

@@ -15,11 +15,11 @@ from tessera.adapters.topology.model import Edge, Node, Topology
 from tessera.agent.evidence import Evidence
 from tessera.agent.fold import Block, Fold
 from tessera.aggregator.decide.verdicts import Transition
-from tessera.aggregator.pipeline import Pipeline, StepResult, Up2
+from tessera.aggregator.pipeline import Pipeline, StepResult
 from tessera.aggregator.state.fleet import Fleet, build_fleet
 from tessera.engine.level import LevelReport
 from tessera.engine.outcome import Outcome
-from tessera.proto.messages import Inventory, ShardRow, Up1
+from tessera.proto.messages import Inventory, ShardRow, Up1, Up2
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -101,6 +101,8 @@ def outcome(rows: int, metrics: int = 1, *, block: int = 0) -> Outcome:
         block=block,
         change=np.zeros(shape),
         level=np.zeros(shape),
+        change_epoch=np.zeros(shape, dtype=np.int64),
+        level_epoch=np.zeros(shape, dtype=np.int64),
         change_onset=np.full(shape, -1, dtype=np.int64),
         level_onset=np.full(shape, -1, dtype=np.int64),
         learned=np.zeros(shape, dtype=np.int64),
@@ -155,8 +157,7 @@ class Hosts:
         """Take the seconds of an epoch; ticks are one second apart."""
         self.fleet = build_fleet(inventories, topology, metrics)
         self.pipeline = Pipeline(self.fleet, shortest=1, horizon=horizon)
-        directions = {m.name: m.direction for m in metrics}
-        self.agents = {i.host: Evidence(i, directions) for i in inventories}
+        self.agents = {i.host: Evidence(i) for i in inventories}
         self.downs = 0
         self._metrics = metrics
         self._fold = Fold((self.fleet.shard_count, len(metrics)))
@@ -188,7 +189,7 @@ class Hosts:
             self.downs += len(downs)
             made = self.agents[host].answer(downs) if downs else None
             if made is not None:
-                found.append(Up2(host, block.rung, made))
+                found.append(made)
         result = self.pipeline.step(at, found)
         self._follow(result)
         return done + list(result.transitions)

@@ -6,6 +6,7 @@ import pytest
 
 from tessera.aggregator.plan.cell import PATIENCE, ChangeCell
 from tessera.aggregator.plan.change import JUDGED_EACH, ChangeBook
+from tessera.aggregator.plan.epochs import Epochs
 from tessera.engine.calibration import OWN_ENOUGH, WINDOWS, block_correlation
 from tessera.engine.evalue import Validity
 
@@ -22,7 +23,9 @@ def book_of(
     shards: int = SHARDS, *, fast: int = 5, slow: int = 30, shortest: int = 5
 ) -> ChangeBook:
     metric = replace(POWER, fast=fast, slow=slow)
-    return ChangeBook(fleet_of(flat(shards), metrics=[metric]), shortest=shortest, horizon=7e5)
+    return ChangeBook(
+        fleet_of(flat(shards), metrics=[metric]), Epochs(), shortest=shortest, horizon=7e5
+    )
 
 
 def decide(book: ChangeBook, rung: int, block: int) -> bool:
@@ -170,15 +173,15 @@ def test_slow_metrics_begin_with_blocks_that_readings_allow(
 def test_a_block_in_which_nothing_could_be_learned_in_time_is_not_begun() -> None:
     metric = replace(POWER, fast=60, slow=300)
     fleet = fleet_of(flat(SHARDS), metrics=[metric])
-    book = ChangeBook(fleet, shortest=1, horizon=7200.0)
+    book = ChangeBook(fleet, Epochs(), shortest=1, horizon=7200.0)
     assert fast_of(book).rung == 10  # 200 blocks end within half of the horizon
-    fixed = ChangeBook(fleet, shortest=1, horizon=7200.0, fixed_rungs=True)
+    fixed = ChangeBook(fleet, Epochs(), shortest=1, horizon=7200.0, fixed_rungs=True)
     assert fast_of(fixed).rung == 60
 
 
 def test_inner_nodes_follow_the_shards_to_other_blocks() -> None:
     made = fleet_of(tree(1, 16, 2), metrics=[POWER])
-    book = ChangeBook(made, shortest=5, horizon=7e5)
+    book = ChangeBook(made, Epochs(), shortest=5, horizon=7e5)
     sums = lags(block_correlation(33.0, 5), 32)
     book.hear_lags(5, np.arange(32), sums)
     assert book.hear_learned(5, 200, np.arange(32), np.full((32, 1), 200))
@@ -395,5 +398,5 @@ def test_eight_ill_shards_of_one_host_leave_a_pool_of_64_its_class() -> None:
 
 
 def test_nodes_of_which_only_suspicion_could_come_have_no_change_streams() -> None:
-    book = ChangeBook(fleet_of(tree(1, 15, 2), metrics=[POWER]), shortest=5, horizon=7e5)
+    book = ChangeBook(fleet_of(tree(1, 15, 2), metrics=[POWER]), Epochs(), shortest=5, horizon=7e5)
     assert all(cell.rows.max() < 30 for cell in book.cells.values())

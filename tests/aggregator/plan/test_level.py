@@ -7,6 +7,7 @@ import pytest
 
 from tessera.aggregator.plan.level import LevelBook, LevelCell
 from tessera.aggregator.state.fleet import Fleet
+from tessera.aggregator.plan.epochs import Epochs
 from tessera.engine.evalue import Validity
 from tessera.engine.level import REVIEWS, LevelChannel, LevelReport
 from tessera.engine.margin import LEVEL_LAMBDAS
@@ -20,7 +21,7 @@ SHARDS = 12  # they are group 0, their cluster is group 1
 
 
 def book_of(fleet: Fleet) -> LevelBook:
-    return LevelBook(fleet, 1)
+    return LevelBook(fleet, Epochs(), 1)
 
 
 def twelve() -> LevelBook:
@@ -439,6 +440,6 @@ def test_noise_that_is_not_known_yet_keeps_the_channel_closed() -> None:
 
 
 def test_readings_that_come_seldom_lengthen_the_block() -> None:
-    book = LevelBook(fleet_of(flat(SHARDS)), 60)
+    book = LevelBook(fleet_of(flat(SHARDS)), Epochs(), 60)
     assert cell_of(book).rung == 60
     assert cell_of(book).margin != inf
