@@ -45,7 +45,8 @@ class Reading:
 class Shard:
     """One accelerator rank and what decides its peers; ``path`` leads from the root to its parent.
 
-    ``sku``, ``job`` and ``role`` are empty where nobody said: empty equals empty.
+    ``path_kinds`` are the kinds of the nodes of ``path``, one for each. ``sku``, ``job`` and
+    ``role`` are empty where nobody said: empty equals empty.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Shard:
     job: str = ""
     role: str = ""
     path: tuple[str, ...] = ()
+    path_kinds: tuple[str, ...] = ()
 
 
 class CounterSource(Protocol):
@@ -94,11 +96,13 @@ def shards_of(topology: Topology) -> tuple[Shard, ...]:
 def _shard(topology: Topology, name: str) -> Shard:
     node = topology.node(name)
     about = node.metadata
+    path = topology.path(name)
     return Shard(
         id=name,
         kind=node.kind,
         sku=about.get("sku", ""),
         job=about.get("job", ""),
         role=about.get("role", ""),
-        path=topology.path(name),
+        path=path,
+        path_kinds=tuple(topology.node(above).kind for above in path),
     )

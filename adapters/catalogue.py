@@ -83,6 +83,8 @@ def default_catalogue() -> Catalogue:
 
 
 def _by_suffix(name: str) -> Metric:
+    if name.startswith("throttled_") and name.endswith("_seconds_total"):
+        return replace(_THROTTLED, name=name, unit="s", kind="counter")
     if name.endswith("_total"):
         return Metric(name, "", kind="counter")
     if name.startswith("throttled_") and name.endswith("_ratio"):

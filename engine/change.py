@@ -168,6 +168,10 @@ class ChangeChannel:
         put_rows(self._memory, rows, Memory.start(count))
         self.mixture.restart(rows, self.mixture.horizon[rows])
 
+    def waits_for_kappa(self, rows: Ints) -> bool:
+        """Say whether one of ``rows`` has settled and is still without its κ."""
+        return bool((self.settled[rows] & np.isnan(self.kappa[rows])).any())
+
     def log_m(self) -> Floats:
         """Return ln M (n,): 0 where nothing was bet yet."""
         return self.mixture.log_m()

@@ -6,14 +6,14 @@ Null: rows that move with their peers stay quiet.  Power: one that leaves them d
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from .arrays import Bools, Floats, Ints, Words
-from .change import OFFSET_BLOCKS, ChangeChannel
+from .change import OFFSET_BLOCKS, ChangeChannel, Settled
 from .level import LevelChannel, LevelReport
 from .onset import NEVER
 from .outcome import Outcome, Summary
@@ -22,17 +22,22 @@ from .peers import bad_side_median, leave_one_out_median, plain_median
 Float32s = npt.NDArray[np.float32]
 Number = TypeVar("Number", np.float64, np.int64)
 
+TOLD_AT_LEAST = 10  # blocks in which a baseline is told
 TELLING = 1.0  # nats of evidence from which on its onset is dated
 NO_VALUE, NO_BLOCK = np.float64(np.nan), np.int64(NEVER)  # where there is no stream
 
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """Change streams opened together: flat places (n,) in (S, M), their rows, and the machine."""
+    """Change streams opened together: flat places (n,) in (S, M), their rows, and the machine.
+
+    ``told`` are baselines that may not have been heard yet, with the blocks they were told in.
+    """
 
     at: Ints
     row: Ints
     channel: ChangeChannel
+    told: list[tuple[Settled, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,15 +189,25 @@ class Streams:
         return out
 
     def _settle(self) -> Floats | None:
+        """Settle the streams that may; return the baselines (S, M, 100) that are to be told.
+
+        A message may be lost: each is told in several blocks, and until its stream has a κ.
+        """
         out: Floats | None = None
         for batch in self._change:
             rows = batch.channel.ready()
             rows = rows[np.isfinite(batch.channel.phi[rows])]
             if len(rows):
-                settled = batch.channel.settle(rows)
+                batch.told.append((batch.channel.settle(rows), 0))
+            for settled, _ in batch.told:
                 if out is None:
                     out = np.full((*self.shape, settled.scores.shape[1]), np.nan)
                 out.reshape(-1, out.shape[-1])[batch.at[settled.rows]] = settled.scores
+            batch.told[:] = [
+                (settled, times + 1)
+                for settled, times in batch.told
+                if times + 1 < TOLD_AT_LEAST or batch.channel.waits_for_kappa(settled.rows)
+            ]
         return out
 
     def _review(self) -> LevelReport | None:

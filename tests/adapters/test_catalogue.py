@@ -46,6 +46,11 @@ def test_what_differs_for_harmless_reasons_has_no_margin(name: str) -> None:
     assert CATALOGUE.of(name).margin is None
 
 
+def test_throttled_seconds_are_a_counter_whose_rate_is_a_share_of_time() -> None:
+    row = CATALOGUE.of("throttled_power_brake_seconds_total")
+    assert (row.kind, row.transform, row.direction, row.scale) == ("counter", "log1p", 1, 1000.0)
+
+
 def test_a_total_of_seconds_is_a_counter_and_no_duration() -> None:
     row = CATALOGUE.of("cpu_seconds_total")
     assert (row.kind, row.margin, row.direction) == ("counter", None, 0)

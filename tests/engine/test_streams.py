@@ -177,10 +177,14 @@ def test_streams_that_wait_for_phi_report_their_lags_until_they_have_it() -> Non
     assert play(adopt(made, 0.0, np.nan, epoch=column(1)), x[203:], first=203)[0].lags is None
 
 
-def test_streams_that_settle_report_their_baseline_once() -> None:
-    out = play(adopt(streams(), epoch=column(1)), values(132, 205))
-    assert [b for b, o in enumerate(out) if o.baseline is not None] == [199]
-    baseline = out[199].baseline
+def test_streams_that_settle_report_their_baseline_in_ten_blocks_and_until_they_have_a_kappa() -> (
+    None
+):
+    known, unknown = adopt(streams(), epoch=column(1)), adopt(streams(), 0.0, np.nan, column(1))
+    out, waiting = play(known, values(132, 215)), play(unknown, values(132, 215))
+    assert [b for b, o in enumerate(out) if o.baseline is not None] == list(range(199, 209))
+    assert [b for b, o in enumerate(waiting) if o.baseline is not None] == list(range(199, 215))
+    baseline = out[208].baseline
     assert baseline is not None
     assert baseline.shape == (ROWS, METRICS, 100)
     assert np.isnan(baseline[:, 0]).all()

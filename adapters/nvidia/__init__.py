@@ -1,0 +1,1 @@
+"""NVIDIA accelerators through NVML, the management library that comes with their driver."""

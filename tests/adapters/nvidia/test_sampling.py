@@ -1,0 +1,307 @@
+import math
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from tessera.adapters.base import Absent
+from tessera.adapters.catalogue import default_catalogue
+from tessera.adapters.nvidia import binding
+from tessera.adapters.nvidia.errors import NvmlFailed
+from tessera.adapters.nvidia.fake_device import FakeDevice, FakeField
+from tessera.adapters.nvidia.fake_library import FakeLibrary, installed
+from tessera.adapters.nvidia.sampling import FIELDS, METRICS, Sampler
+
+UNSUPPORTED = Absent("unsupported")
+BATCH = "nvmlDeviceGetFieldValues"
+OF = {
+    "temperature_celsius": "nvmlDeviceGetTemperatureV",
+    "power_watts": "nvmlDeviceGetPowerUsage",
+    "sm_clock_hertz": "nvmlDeviceGetClockInfo",
+    "memory_clock_hertz": "nvmlDeviceGetClockInfo",
+    "utilization_ratio": "nvmlDeviceGetUtilizationRates",
+    "memory_used_bytes": "nvmlDeviceGetMemoryInfo_v2",
+}
+
+Values = dict[str, float | Absent]
+
+
+class Asked:
+    """One scripted device and the sampler that asks it."""
+
+    def __init__(self, device: FakeDevice, library: FakeLibrary) -> None:
+        self.device = device
+        self.library = library
+        self.rejected: Counter[tuple[str, str]] = Counter()
+        self.sampler = Sampler(device.uuid, binding.handle_of(device.uuid), self.rejected)
+
+    def values(self) -> Values:
+        readings = self.sampler.sample()
+        assert {reading.shard for reading in readings} == {self.device.uuid}
+        assert tuple(reading.metric for reading in readings) == METRICS
+        return {reading.metric: reading.value for reading in readings}
+
+
+@pytest.fixture
+def asked() -> Iterator[Asked]:
+    library = FakeLibrary([FakeDevice("GPU-a")])
+    with installed(library):
+        binding.initialise()
+        yield Asked(library.devices[0], library)
+
+
+def without(*missing: str) -> FakeLibrary:
+    return FakeLibrary([FakeDevice("GPU-a")], missing=missing)
+
+
+def test_readings_carry_canonical_names_and_base_units(asked: Asked) -> None:
+    device = asked.device
+    device.temperature, device.power, device.utilization = 67, 712_345, 93
+    device.sm_clock, device.memory_clock = 1755, 2619
+    device.memory_used, device.memory_total = 71_000_000_000, 85_899_345_920
+    device.fields = {
+        82: FakeField(88, "uiVal"),
+        3: FakeField(17),
+        4: FakeField(2),
+        74: FakeField(1_500_000_000),
+        76: FakeField(250_000_000),
+        269: FakeField(3_000_000_001),
+        270: FakeField(4),
+        271: FakeField(5_000),
+    }
+    assert asked.values() == {
+        "temperature_celsius": 67.0,
+        "power_watts": 712.345,
+        "sm_clock_hertz": 1.755e9,
+        "memory_clock_hertz": 2.619e9,
+        "utilization_ratio": 0.93,
+        "memory_used_bytes": 71e9,
+        "memory_temperature_celsius": 88.0,
+        "ecc_corrected": 17.0,
+        "ecc_uncorrected": 2.0,
+        "throttled_power_cap_seconds_total": 1.5,
+        "throttled_sync_boost_seconds_total": 0.25,
+        "throttled_software_thermal_seconds_total": 3.000000001,
+        "throttled_hardware_thermal_seconds_total": 4e-9,
+        "throttled_power_brake_seconds_total": 5e-6,
+    }
+
+
+def test_the_catalogue_reads_totals_as_totals_and_the_rest_as_they_come() -> None:
+    catalogue = default_catalogue()
+    kinds = {metric: catalogue.of(metric).kind for metric in METRICS}
+    throttled = {kind for name, kind in kinds.items() if name.startswith("throttled_")}
+    assert throttled == {"counter"}
+    assert (kinds["ecc_corrected"], kinds["ecc_uncorrected"]) == ("counts", "event")
+    gauges = {name for name, kind in kinds.items() if kind == "gauge"}
+    assert gauges == {*OF, "memory_temperature_celsius"}
+    assert gauges <= set(catalogue.rows)
+
+
+def test_one_tick_asks_for_all_fields_in_one_call(asked: Asked) -> None:
+    asked.values()
+    assert asked.library.asked == [("GPU-a", tuple(field.id for field in FIELDS))]
+
+
+def test_a_field_that_fails_leaves_its_neighbours(asked: Asked) -> None:
+    before = asked.values()
+    asked.device.fields[82] = FakeField(code=999)
+    after = asked.values()
+    assert after.pop("memory_temperature_celsius") == Absent("error", "UNKNOWN")
+    assert before.pop("memory_temperature_celsius") == 61.0
+    assert after == before
+
+
+def test_a_failure_that_may_pass_is_asked_again(asked: Asked) -> None:
+    asked.device.fields[82] = FakeField(code=10)
+    asked.device.codes["nvmlDeviceGetPowerUsage"] = 21
+    found = asked.values()
+    assert found["memory_temperature_celsius"] == Absent("error", "TIMEOUT")
+    assert found["power_watts"] == Absent("error", "NO_DATA")
+    asked.device.fields[82] = FakeField(70, "uiVal")
+    asked.device.codes.clear()
+    found = asked.values()
+    assert (found["memory_temperature_celsius"], found["power_watts"]) == (70.0, 612.345)
+
+
+def test_a_code_without_a_name_is_given_as_its_number(asked: Asked) -> None:
+    asked.device.codes["nvmlDeviceGetPowerUsage"] = 777
+    assert asked.values()["power_watts"] == Absent("error", "777")
+
+
+@pytest.mark.parametrize("code", [3, 13, 25, 26])
+def test_an_unsupported_field_is_not_asked_again(asked: Asked, code: int) -> None:
+    asked.device.fields[82] = FakeField(code=code)
+    assert asked.values()["memory_temperature_celsius"] == UNSUPPORTED
+    asked.device.fields[82] = FakeField(70, "uiVal")
+    assert asked.values()["memory_temperature_celsius"] == UNSUPPORTED
+    assert [82 in ids for _, ids in asked.library.asked] == [True, False]
+
+
+@pytest.mark.parametrize("code", [3, 13, 25, 26])
+def test_an_unsupported_call_is_not_made_again(asked: Asked, code: int) -> None:
+    asked.device.codes["nvmlDeviceGetUtilizationRates"] = code
+    assert asked.values()["utilization_ratio"] == UNSUPPORTED
+    asked.device.codes.clear()
+    assert asked.values()["utilization_ratio"] == UNSUPPORTED
+    assert asked.library.calls["nvmlDeviceGetUtilizationRates"] == 1
+
+
+def test_a_device_that_supports_no_field_is_asked_for_none(asked: Asked) -> None:
+    asked.device.fields.clear()
+    for found in (asked.values(), asked.values()):
+        assert {found[field.metric] for field in FIELDS} == {UNSUPPORTED}
+        assert found["power_watts"] == 612.345
+    assert asked.library.calls[BATCH] == 1
+
+
+def test_a_batch_that_fails_as_a_whole_is_asked_again(asked: Asked) -> None:
+    asked.device.codes[BATCH] = 999
+    found = asked.values()
+    assert {found[field.metric] for field in FIELDS} == {Absent("error", "UNKNOWN")}
+    assert found["power_watts"] == 612.345
+    asked.device.codes.clear()
+    assert asked.values()["ecc_corrected"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("dVal", 36.5),
+        ("uiVal", 37),
+        ("ulVal", 38),
+        ("ullVal", 39),
+        ("sllVal", 40),
+        ("siVal", 41),
+        ("usVal", 42),
+    ],
+)
+def test_a_value_is_read_from_the_member_that_its_type_names(
+    asked: Asked, kind: str, value: float
+) -> None:
+    asked.device.fields[82] = FakeField(value, kind)
+    assert asked.values()["memory_temperature_celsius"] == value
+
+
+def test_a_value_of_an_unknown_type_is_an_error(asked: Asked) -> None:
+    asked.device.fields[82] = FakeField(61, "of a later library")
+    found = asked.values()["memory_temperature_celsius"]
+    assert found == Absent("error", "UNKNOWN_VALUE_TYPE")
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "metric"),
+    [
+        ("temperature", -1, "temperature_celsius"),
+        ("temperature", 151, "temperature_celsius"),
+        ("power", 0xFFFFFFFF, "power_watts"),
+        ("sm_clock", 0xFFFFFFFF, "sm_clock_hertz"),
+        ("memory_clock", 40_001, "memory_clock_hertz"),
+        ("utilization", 101, "utilization_ratio"),
+        ("memory_used", 81 * 2**30, "memory_used_bytes"),
+        ("memory_used", 2**64 - 1, "memory_used_bytes"),
+    ],
+)
+def test_an_impossible_value_is_refused_and_counted(
+    asked: Asked, attribute: str, value: int, metric: str
+) -> None:
+    setattr(asked.device, attribute, value)
+    found = [asked.values(), asked.values()]
+    assert {values[metric] for values in found} == {Absent("error", "impossible")}
+    assert asked.rejected == {("GPU-a", metric): 2}
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (82, FakeField(math.nan, "dVal")),
+        (82, FakeField(0xFFFFFFFF, "uiVal")),
+        (82, FakeField(-3, "siVal")),
+        (3, FakeField(0xFFFFFFFF, "uiVal")),
+        (4, FakeField(2**64 - 1)),
+        (4, FakeField(-1, "sllVal")),
+        (74, FakeField(2**64 - 1)),
+        (271, FakeField(math.inf, "dVal")),
+    ],
+)
+def test_an_impossible_field_is_refused_and_counted(
+    asked: Asked, number: int, told: FakeField
+) -> None:
+    metric = next(field.metric for field in FIELDS if field.id == number)
+    asked.device.fields[number] = told
+    assert asked.values()[metric] == Absent("error", "impossible")
+    assert asked.rejected == {("GPU-a", metric): 1}
+
+
+def test_the_largest_possible_values_are_taken(asked: Asked) -> None:
+    device = asked.device
+    device.temperature, device.utilization, device.memory_used = 150, 100, device.memory_total
+    device.fields[74] = FakeField(10**18)  # 32 years of being throttled
+    found = asked.values()
+    assert asked.rejected == {}
+    assert found["temperature_celsius"] == 150.0
+    assert found["utilization_ratio"] == 1.0
+    assert found["memory_used_bytes"] == device.memory_total
+    assert found["throttled_power_cap_seconds_total"] == 1e9
+
+
+def test_a_driver_without_the_newer_calls_is_asked_by_the_older_ones() -> None:
+    library = without("nvmlDeviceGetTemperatureV", "nvmlDeviceGetMemoryInfo_v2")
+    with installed(library):
+        binding.initialise()
+        asked = Asked(library.devices[0], library)
+        asked.device.codes["nvmlDeviceGetUtilizationRates"] = 3  # as under MIG
+        found = asked.values()
+    assert found["temperature_celsius"] == 54.0
+    assert found["memory_used_bytes"] == 60 * 2**30 + 2**29  # with what the driver reserves
+    assert found["utilization_ratio"] == UNSUPPORTED
+
+
+def test_the_older_call_is_kept_once_the_newer_was_refused(asked: Asked) -> None:
+    asked.device.codes["nvmlDeviceGetTemperatureV"] = 25
+    for _ in range(3):
+        assert asked.values()["temperature_celsius"] == 54.0
+    calls = asked.library.calls
+    assert calls["nvmlDeviceGetTemperatureV"] == 1
+    assert calls["nvmlDeviceGetTemperature"] == 3
+
+
+def test_a_driver_without_either_call_does_not_support_the_metric() -> None:
+    library = without("nvmlDeviceGetTemperatureV", "nvmlDeviceGetTemperature")
+    with installed(library):
+        binding.initialise()
+        found = Asked(library.devices[0], library).values()
+    assert found["temperature_celsius"] == UNSUPPORTED
+    assert found["power_watts"] == 612.345
+
+
+def test_why_clocks_are_held_down_is_kept_as_it_was_told(asked: Asked) -> None:
+    asked.device.reasons = 0x44
+    asked.values()
+    assert asked.sampler.reasons == 0x44
+    asked.device.codes["nvmlDeviceGetCurrentClocksEventReasons"] = 999
+    asked.values()
+    assert asked.sampler.reasons is None
+
+
+def test_reasons_that_are_not_supported_are_not_asked_again(asked: Asked) -> None:
+    asked.device.codes["nvmlDeviceGetCurrentClocksEventReasons"] = 3
+    asked.values()
+    asked.values()
+    assert asked.sampler.reasons is None
+    assert asked.library.calls["nvmlDeviceGetCurrentClocksEventReasons"] == 1
+
+
+@pytest.mark.parametrize("call", [*OF.values(), BATCH, "nvmlDeviceGetCurrentClocksEventReasons"])
+@pytest.mark.parametrize("code", [1, 9, 15, 16, 18, 28])
+def test_a_device_that_is_lost_gives_no_reading_at_all(asked: Asked, call: str, code: int) -> None:
+    asked.device.codes[call] = code
+    with pytest.raises(NvmlFailed) as failed:
+        asked.sampler.sample()
+    assert failed.value.code == code
+
+
+def test_one_field_that_says_the_device_is_lost_is_enough(asked: Asked) -> None:
+    asked.device.fields[4] = FakeField(code=15)
+    with pytest.raises(NvmlFailed, match="GPU_IS_LOST"):
+        asked.sampler.sample()
