@@ -43,8 +43,10 @@ format: $(DEV) ## let ruff lay out the code and mend what it can
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-proto: ## generate the code of the wire
-	@echo "no .proto file yet: the wire comes with the live path (proto/README.md)"
+proto: ## generate the code of the wire anew, after a change of a .proto file
+	@test -x build/generator/bin/python || $(PYTHON) -m venv build/generator
+	build/generator/bin/python -m pip install --quiet $$(proto/generate --needs)
+	proto/generate build/generator/bin/python .links
 
 bench: $(DEV) ## time the engine, per stream and block
 	$(BIN)/python bench/engine.py

@@ -1,1 +1,1 @@
-"""The wire: messages between agent and aggregator, and later their protobuf form."""
+"""The wire: messages between agent, aggregator and terminal, and their encoding."""

@@ -656,7 +656,7 @@ class Up1(google.protobuf.message.Message):
 
     @property
     def frozen(self) -> global___Array:
-        """bits [S]"""
+        """bits [S]; not sent before there are freezes"""
 
     def __init__(
         self,
@@ -856,19 +856,19 @@ class Up2(google.protobuf.message.Message):
 
     @property
     def change_epoch(self) -> global___Array:
-        """i64 [S, M], -1 = no stream"""
+        """i32 [S, M], -1 = no stream"""
 
     @property
     def level_epoch(self) -> global___Array:
-        """i64 [S, M], -1 = no stream"""
+        """i32 [S, M], -1 = no stream"""
 
     @property
     def change_onset(self) -> global___Array:
-        """i64 [S, M] block, -1 = none"""
+        """i64 [S, M] block, -1 = none; absent: none at all"""
 
     @property
     def level_onset(self) -> global___Array:
-        """i64 [S, M] block, -1 = none"""
+        """i64 [S, M] block, -1 = none; absent: none at all"""
 
     @property
     def learned(self) -> global___Array:

@@ -37,6 +37,7 @@ MODULE_OF = {  # where the package is not called like its module
     "protobuf": "google",
     "pydantic-settings": "pydantic_settings",
     "sqlite-utils": "sqlite_utils",
+    "textual-plotext": "textual_plotext",
 }
 TOO_HEAVY_FOR_A_HOST = {"fastapi", "rich", "scipy", "sqlite_utils", "textual", "uvicorn"}
 SOURCES = {folder: sorted((ROOT / folder).rglob("*.py")) for folder in MAY_IMPORT}
