@@ -16,15 +16,16 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow check format proto bench calibrate clean
+.PHONY: help demo screenshot test slow check format proto bench calibrate clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-demo: $(LAB) ## make a recording with one slow shard of 64, and let tessera name it
-	rm -rf build/demo && mkdir -p build
-	$(BIN)/tessera simulate build/demo --ticks 3600 --fault host-02-gpu-5:step_time_seconds:+8%@1800
-	$(BIN)/tessera replay build/demo --score
+demo: $(LAB) ## plant a fault in a fleet of 128 shards and watch it being found
+	$(BIN)/tessera demo
+
+screenshot: $(LAB) ## write docs/terminal.svg: what the terminal shows at the end of the demo
+	$(BIN)/tessera demo --seed 2 --screenshot docs/terminal.svg
 
 test: $(DEV) ## run the tests, without those marked slow
 	$(BIN)/pytest -n $(WORKERS) -m "not slow"

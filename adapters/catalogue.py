@@ -83,10 +83,8 @@ def default_catalogue() -> Catalogue:
 
 
 def _by_suffix(name: str) -> Metric:
-    if name.startswith("throttled_") and name.endswith("_seconds_total"):
-        return replace(_THROTTLED, name=name, unit="s", kind="counter")
     if name.endswith("_total"):
-        return Metric(name, "", kind="counter")
+        return _total(name)
     if name.startswith("throttled_") and name.endswith("_ratio"):
         return replace(_THROTTLED, name=name)
     if name.endswith("_per_second"):
@@ -97,6 +95,12 @@ def _by_suffix(name: str) -> Metric:
         if name.endswith(suffix):
             return _work(name, _UNITS.get(suffix, "s"), 1)
     return Metric(name, "")
+
+
+def _total(name: str) -> Metric:
+    if name.startswith("throttled_") and name.endswith("_seconds_total"):
+        return replace(_THROTTLED, name=name, unit="s", kind="counter")
+    return Metric(name, "", kind="counter")
 
 
 def _work(name: str, unit: str, direction: Direction) -> Metric:

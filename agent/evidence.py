@@ -87,6 +87,10 @@ class Evidence:
         self._pending.append(plan)
         self._drop_obeyed()
 
+    def asks_for(self, rung: int, block: int) -> bool:
+        """Say whether a plan asks for the block already: a new rung has a first one."""
+        return rung in self._rungs or self._first(rung, self._due(rung, block)) is not None
+
     def offer(self, block: Block) -> Up1:
         """Return the block's values for the aggregator and wait for its DOWN.
 
@@ -123,13 +127,9 @@ class Evidence:
         outcome = state.streams.step(block, x, self._summary(downs, state.groups), *state.needed)
         return report(self.inventory, rung, outcome, state.plan.id)
 
-    def highest_epoch(self) -> int:
-        """Return the highest epoch of all streams, −1 where there is none."""
-        return max((s.streams.highest_epoch() for s in self._rungs.values()), default=-1)
-
     def _obey(self, rung: int, block: int) -> _Rung:
         """Let ``rung`` obey, one after the other, the plans that are due by ``block``."""
-        due = [p for p in self._pending if p.from_block.get(rung, block) <= block]
+        due = self._due(rung, block)
         state = self._rungs.get(rung) or self._open(rung, due)
         for plan in (p for p in due if p.id > state.obeyed and p.id >= state.plan.id):
             state.plan, state.obeyed = plan, plan.id
@@ -139,10 +139,18 @@ class Evidence:
         self._drop_obeyed()
         return state
 
+    def _due(self, rung: int, block: int) -> list[Plan]:
+        """Return the plans that ``rung`` is to obey by ``block``, oldest first."""
+        return [p for p in self._pending if p.from_block.get(rung, block) <= block]
+
+    def _first(self, rung: int, due: Sequence[Plan]) -> Plan | None:
+        """Return the plan under which the streams of ``rung`` are opened."""
+        return next((p for p in reversed(due) if _has(p, rung)), None)
+
     def _open(self, rung: int, due: Sequence[Plan]) -> _Rung:
-        plan = next((p for p in reversed(due) if _has(p, rung)), None)
+        plan = self._first(rung, due)
         if plan is None:
-            message = f"a block of {rung} s was sealed, but no plan of the aggregator has that rung"
+            message = f"a block of {rung} s was sealed, but no plan asks for it"
             raise ValueError(message)
         streams = self._streams(rung, plan)
         state = _Rung(streams, plan, self._groups(plan), self._needed(plan))

@@ -5,7 +5,7 @@ same order give the same result (DESIGN.md section 4.4).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import floor
 
 import numpy as np
@@ -21,6 +21,7 @@ from .combine.loadings import Loadings
 from .combine.peers import Summaries, Summariser
 from .combine.rollup import Rollup
 from .decide.audit import Audit, of_epoch, of_plan, of_transition
+from .decide.explained import Books, Explained, explained
 from .decide.family import Selector
 from .decide.verdicts import Transition, Verdicts
 from .plan.abstain import Abstention, abstentions
@@ -28,9 +29,23 @@ from .plan.cell import HIGH
 from .plan.planner import Planner
 from .state.evidence import EvidenceTable, Leading
 from .state.fleet import NODES_HOST, Fleet
+from .state.move import Move
+from .state.standing import Standing, standing
 
-Float32s = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+
+LARGEST_NUMBER = 1 << 53  # of a plan or an epoch that is believed: ours go on above it
+
+_CARRIED = (
+    "_planner",
+    "_evidence",
+    "_selector",
+    "_verdicts",
+    "_loadings",
+    "_contrasts",
+    "_up1",
+    "_up2",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,18 @@ class StepResult:
     plan: Plan | None
     transitions: tuple[Transition, ...]
     audit: tuple[Audit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How a pipeline is run, whatever fleet it has: see :class:`Pipeline`."""
+
+    shortest: int
+    horizon: float
+    q: float
+    fixed_rungs: bool
+    lead: int
+    patient: bool
 
 
 class Pipeline:
@@ -67,8 +94,7 @@ class Pipeline:
         for however long it takes, as on a simulated clock; else until its deadline.
         """
         self.fleet = fleet
-        self._lead = lead
-        self._patient = patient
+        self._ways = Ways(shortest, horizon, q, fixed_rungs, lead, patient)
         self._planner = Planner(fleet, shortest=shortest, horizon=horizon, fixed_rungs=fixed_rungs)
         self._parts = self._planner.parts()
         self._evidence = EvidenceTable(fleet)
@@ -82,8 +108,7 @@ class Pipeline:
         self._loadings = Loadings(like, len(fleet.metrics))
         self._contrasts = Contrasts(fleet, horizon)
         self._contrasts.adopt(self._planner)
-        members = [np.flatnonzero(fleet.group == g) for g in range(len(fleet.groups))]
-        self._summariser = Summariser(members, len(fleet.rows))
+        self._summariser = Summariser(fleet.group_rows(), len(fleet.rows))
         self._senders = {
             host: tuple(int(g) for g in np.unique(fleet.group[rows]))
             for host, rows in fleet.hosts.items()
@@ -91,7 +116,9 @@ class Pipeline:
         }
         self._expected = frozenset(self._senders)
         self._up1, self._up2 = GatherUp1(fleet), GatherUp2()
+        self._news: list[tuple[str, str]] = []  # node and text, for the audit of the next step
         self._audit: list[Audit] = []
+        self._foreign: dict[str, int] = {}  # host to the plan that it followed and we did not make
         self._plan_changed = True
         self._undecided = False
 
@@ -124,25 +151,65 @@ class Pipeline:
         """Return who makes no claim on which channel, and why."""
         return abstentions(self.fleet, self._planner, self._evidence.learned)
 
+    def standing(self) -> Standing:
+        """Return how every row stands, for a screen; to be asked once after a step."""
+        return standing(self.fleet, self._planner, self._parts, self._evidence)
+
+    def explain(self, node: str) -> Explained:
+        """Return all that is known of ``node``, and why; raise ``KeyError`` for an unknown one."""
+        if node not in self.fleet.rows:
+            raise KeyError(node)
+        row = self.fleet.rows.index(node)
+        books = Books(self.fleet, self._planner, self._parts, self._evidence, self._selector.bar)
+        return explained(books, row, self._verdicts.of(row), self._verdicts.above(row))
+
+    def carried(self, fleet: Fleet) -> "Pipeline":
+        """Return the pipeline of ``fleet``, which goes on where this one stands; this one ends.
+
+        What is the same in both keeps its evidence, plan, streams and verdicts; an open verdict on
+        a node that is gone stays open. Rows that are new, or whose group, SKU, job, role or
+        metrics are others, begin an epoch, and the audit of the next step says why.
+        """
+        made = Pipeline(fleet, **asdict(self._ways))
+        made.inherit(self, Move.of(self.fleet, fleet))
+        made.expect(self._expected | (fleet.hosts.keys() - self.fleet.hosts.keys()))
+        return made
+
+    def inherit(self, former: "Pipeline", move: Move) -> None:
+        """Take over what ``former`` holds; :meth:`carried` is what others call."""
+        for part in _CARRIED:
+            getattr(self, part).inherit(getattr(former, part), move)
+        self._parts = self._planner.parts()
+        before = np.full_like(self._parts.epochs, -1)
+        move.parts(former.planner.parts().epochs, before)
+        self._evidence.forget(self._parts.epochs != before)
+        self._contrasts.adopt(self._planner)
+        left = [(name, "left the fleet") for name in move.left()]
+        self._news = [*former._news, *left]  # noqa: SLF001 - of this class
+        self._foreign = former._foreign  # noqa: SLF001 - as above
+        self._undecided = True  # N may be another one
+
     def expect(self, hosts: Collection[str]) -> None:
         """Wait for ``hosts`` from now on, which are alive; what others still send is taken."""
         self._expected = frozenset(hosts).intersection(self._senders)
 
     def begin(self, now: float) -> None:
-        """Serve no block that began before ``now`` (seconds), after a start of the aggregator."""
+        """Serve no block that began before ``now`` (seconds) and tell the plan again.
+
+        After a start of the aggregator, whose agents may have gone on without it.
+        """
         self._up1.begin(now)
+        self._plan_changed = True
 
     def lost(self, host: str, reason: str) -> None:
         """Begin new epochs for the shards of ``host``, which has lost what its streams learned."""
-        before = self._parts
         self._planner.begin_anew(f"host={host}", self.fleet.hosts[host], reason)
-        self._parts = self._planner.parts()
-        self._evidence.forget(self._parts.epochs != before.epochs)
-        self._plan_changed = True
+        self._replan()
 
     def overtake(self, host: str, plan: int, epoch: int) -> None:
         """Give numbers above those of ``host``, if it has later ones: ours were lost."""
         if self._planner.overtake(plan, epoch):
+            self._foreign[host] = plan
             self.lost(host, f"its agent has plan {plan} and epoch {epoch}: ours were lost")
 
     def take(self, inbox: Iterable[Up1 | Up2]) -> None:
@@ -150,7 +217,10 @@ class Pipeline:
         for message in inbox:
             if isinstance(message, Up1):
                 self._up1.take(message)
-            elif (late := self._up2.take(message)) is not None:
+                continue
+            if message.plan and not self._planner.issued(message.plan):
+                self._refuse_foreign(message)
+            if (late := self._up2.take(message)) is not None:
                 self._hear_hosts(late.rung, [late])
 
     def step(self, now: float, inbox: Iterable[Up1 | Up2]) -> StepResult:
@@ -160,7 +230,7 @@ class Pipeline:
         merged, selected and attributed unless summaries went out, whose evidence is still to come.
         """
         self.take(inbox)
-        blocks, evidence = self._ready(None if self._patient else now)
+        blocks, evidence = self._ready(None if self._ways.patient else now)
         for block in evidence:
             self._hear_hosts(block[0], list(self._up2.close(block).values()))
         downs: dict[str, list[Down]] = {}
@@ -171,8 +241,20 @@ class Pipeline:
         transitions = self._decide(now) if self._undecided and not downs else ()
         plan = self._new_plan(now)
         self._audit.extend(of_epoch(now, begun) for begun in self._planner.epochs.drain())
-        audit, self._audit = tuple(self._audit), []
+        self._audit.extend(Audit(now, "fleet", node, text) for node, text in self._news)
+        audit, self._audit, self._news = tuple(self._audit), [], []
         return StepResult({h: tuple(d) for h, d in downs.items()}, plan, transitions, audit)
+
+    def _refuse_foreign(self, up2: Up2) -> None:
+        """Begin anew with a host whose streams were made under a plan that nobody here knows.
+
+        Its φ, κ and margins are another aggregator's, or those of a state of this one that is lost.
+        """
+        epoch = int(max(up2.change_epoch.max(initial=-1), up2.level_epoch.max(initial=-1)))
+        if self._foreign.get(up2.host) != up2.plan and max(up2.plan, epoch) <= LARGEST_NUMBER:
+            self._foreign[up2.host] = up2.plan
+            self._planner.overtake(up2.plan, epoch)
+            self.lost(up2.host, f"its agent followed plan {up2.plan}, which is not known here")
 
     def _ready(self, now: float | None) -> tuple[list[Block], list[Block]]:
         return self._up1.ready(self._expected, now), self._up2.ready(self._expected, now)
@@ -195,7 +277,8 @@ class Pipeline:
             np.concatenate([held.eligible, nodes]),
             columns,
         )
-        self._plan_changed |= self._planner.hear_counts(found)
+        if self._planner.hear_counts(found):
+            self._replan()
         for host in sorted(held.hosts):
             downs.setdefault(host, []).extend(self._downs(host, at, found, held))
         self._up2.ask(at, held.hosts, now)
@@ -233,12 +316,15 @@ class Pipeline:
         for rows, outcome in news:
             self._evidence.hear(rung, rows, outcome, self._parts)
         self._undecided = True
-        changed = self._planner.hear(rung, news, self._verdicts.open_rows())
-        self._plan_changed |= changed
-        if changed:
-            before = self._parts
-            self._parts = self._planner.parts()
-            self._evidence.forget(self._parts.epochs != before.epochs)
+        if self._planner.hear(rung, news, self._verdicts.open_rows()):
+            self._replan()
+
+    def _replan(self) -> None:
+        """Take the parts as the plan has them now; what has a new epoch is worth nothing yet."""
+        before = self._parts
+        self._parts = self._planner.parts()
+        self._evidence.forget(self._parts.epochs != before.epochs)
+        self._plan_changed = True
 
     def _decide(self, now: float) -> tuple[Transition, ...]:
         self._undecided = False
@@ -262,7 +348,8 @@ class Pipeline:
         self._plan_changed = False
         self._parts = self._planner.parts()
         self._contrasts.adopt(self._planner)
-        rungs = self._planner.rungs() if self._lead else ()
-        plan = self._planner.plan({rung: floor(now / rung) + self._lead for rung in rungs})
+        lead = self._ways.lead
+        rungs = self._planner.rungs() if lead else ()
+        plan = self._planner.plan({rung: floor(now / rung) + lead for rung in rungs})
         self._audit.append(of_plan(now, plan))
         return plan

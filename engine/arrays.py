@@ -4,7 +4,7 @@ Apart, because every module of the engine speaks in these types and none owns th
 Holds: rows taken and put back leave a state as it was, and others alone.  Fails: an infinity.
 """
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -30,6 +30,30 @@ def take_rows(state: State, rows: Ints) -> State:
     """Return a copy of ``rows`` of a dataclass whose fields are arrays with streams first."""
     kind: Any = type(state)
     return kind(**{f.name: getattr(state, f.name)[rows] for f in fields(kind)})  # type: ignore[no-any-return]  # kind is that of `state`
+
+
+def only_rows(values: npt.NDArray[Any], rows: Ints) -> npt.NDArray[Any]:
+    """Return a copy of ``rows`` of ``values`` whose axes lie in memory as those of ``values`` do.
+
+    Sums depend on that order in their last bit.
+    """
+    out: npt.NDArray[Any] = np.empty_like(values, shape=(len(rows), *values.shape[1:]))
+    out[:] = values[rows]
+    return out
+
+
+def keep_rows(state: object, rows: Ints, count: int) -> None:
+    """Leave only ``rows`` in all arrays of ``state`` that have ``count`` rows, and in its parts.
+
+    Parts are dataclasses whose fields are arrays with streams first. A state whose number of
+    streams is the length of another array by chance would lose that too: none has one.
+    """
+    for name, value in vars(state).items():
+        if isinstance(value, np.ndarray) and len(value) == count:
+            setattr(state, name, only_rows(value, rows))
+        elif is_dataclass(value):
+            for f in fields(value):
+                setattr(value, f.name, only_rows(getattr(value, f.name), rows))
 
 
 def put_rows(state: State, rows: Ints, part: State) -> None:

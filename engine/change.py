@@ -10,7 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Bools, Floats, Ints, Words, put_rows, refuse_infinite, take_rows
+from .arrays import (
+    Bools,
+    Floats,
+    Ints,
+    Words,
+    keep_rows,
+    put_rows,
+    refuse_infinite,
+    take_rows,
+)
 from .bets import normal_score_bets, normal_scores, side_weights
 from .calibration import WindowSums
 from .memory import Memory
@@ -184,6 +193,10 @@ class ChangeChannel:
         """Return V_i(25) (n,), NaN before one window, and the scores behind it (n,) (G2)."""
         return self._memory.variance(), self._memory.scores.copy()
 
+    def keep(self, rows: Ints) -> None:
+        """Let go of all streams but ``rows``, which go on as they are, in their order."""
+        keep_rows(self, rows, len(self.keys))
+
     def _forget_stale_neighbours(self, block: int) -> None:
         """Drop the predecessors of streams whose last value is not of the block before."""
         stale = self._last_block != block - 1
@@ -258,6 +271,14 @@ class ChangeChannel:
         self.mixture.step(bets, block)
         self._memory.update(z)
         return self._windows.update(z)
+
+
+def only(settled: Settled, rows: Ints, count: int) -> Settled:
+    """Return what ``settled`` says of ``rows``, numbered anew in their order, out of ``count``."""
+    to = np.full(count, -1, dtype=np.int64)
+    to[rows] = np.arange(len(rows))
+    kept = to[settled.rows] >= 0
+    return Settled(to[settled.rows][kept], settled.scores[kept])
 
 
 def _moved(kept: Floats, offset: Floats) -> Bools:

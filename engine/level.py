@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arrays import Bools, Floats, Ints, refuse_infinite
+from .arrays import Bools, Floats, Ints, keep_rows, refuse_infinite
 from .margin import PlusRuns, level_bets, level_weights, noise, signs
 from .onset import OnsetMixture
 
@@ -91,6 +91,10 @@ class LevelChannel:
             runs=runs,
             plusses=plusses,
         )
+
+    def keep(self, rows: Ints) -> None:
+        """Let go of all streams but ``rows``, which go on as they are, in their order."""
+        keep_rows(self, rows, len(self.observed))
 
     def _in_time(self) -> Floats:
         """Return the remembered contrasts, oldest first, NaN where there is none yet."""

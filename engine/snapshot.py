@@ -7,11 +7,11 @@ Null: a restored state goes on exactly as the first does.  Power: another class 
 
 import dis
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from hashlib import sha256
-from types import FunctionType, MappingProxyType
+from types import FunctionType, MappingProxyType, ModuleType
 from typing import TypeAlias
 
 import numpy as np
@@ -25,14 +25,31 @@ _Array: TypeAlias = npt.NDArray[np.generic]
 _PLAIN = (type(None), bool, int, float, str, bytes)
 
 
-def named(*classes: type) -> Classes:
-    """Return ``classes`` by name; raise ``ValueError`` where two have the same one."""
-    found = {kind.__qualname__: kind for kind in classes}
-    if len(found) < len(classes):
-        twice = next(name for name in found if [k.__qualname__ for k in classes].count(name) > 1)
-        message = f"two classes are called {twice}: a snapshot could not tell them apart"
-        raise ValueError(message)
+def named(*places: type | ModuleType) -> Classes:
+    """Return classes by name: those given, and all that the given modules define.
+
+    A name is the module's own and the class's, such as ``streams.Streams``. Raises ``ValueError``
+    where two classes share one.
+    """
+    found: dict[str, type] = {}
+    for kind in (kind for place in places for kind in _classes_in(place)):
+        if found.setdefault(_name(kind), kind) is not kind:
+            message = f"two classes are called {_name(kind)}: a snapshot could not tell them apart"
+            raise ValueError(message)
     return MappingProxyType(found)
+
+
+def _classes_in(place: type | ModuleType) -> Iterator[type]:
+    if isinstance(place, type):
+        yield place
+        return
+    for kind in vars(place).values():
+        if isinstance(kind, type) and kind.__module__ == place.__name__:
+            yield kind
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__.rpartition('.')[2]}.{kind.__qualname__}"
 
 
 def field_names(kind: type) -> tuple[str, ...]:
@@ -56,16 +73,17 @@ def schema(classes: Classes) -> str:
     return sha256(";".join(told).encode()).hexdigest()[:16]
 
 
-def snapshot(state: object) -> Tree:
+def snapshot(state: object, classes: Classes | None = None) -> Tree:
     """Return ``state`` as a tree that a later change of it does not reach.
 
-    It may hold numbers, texts, bytes, numpy arrays of numbers and scalars, lists, tuples, dicts
-    (read-only ones become dicts), sets, deques, enums, dataclasses and plain classes, also more
-    than once and in circles: what was one object is one again. Arrays keep the order of their axes
-    in memory, since sums depend on it; two views of the same memory become two arrays.
-    Raises ``ValueError`` for anything else.
+    It may hold numbers, texts, bytes, numpy scalars and arrays of numbers or texts, lists, tuples,
+    dicts (read-only ones become dicts), sets, deques, enums, dataclasses and plain classes, also
+    more than once and in circles: what was one object is one again. Arrays keep the order of their
+    axes in memory, since sums depend on it; two views of the same memory become two arrays.
+    Raises ``ValueError`` for anything else, and for a class that is not in ``classes`` if given:
+    better when the state is kept than when it is needed.
     """
-    return _Taking().take(state)
+    return _Taking(classes).take(state)
 
 
 def restored(tree: Tree, classes: Classes) -> object:
@@ -80,7 +98,8 @@ def restored(tree: Tree, classes: Classes) -> object:
 class _Taking:
     """One walk over a state; what was met before is told by its number."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: Classes | None) -> None:
+        self._classes = classes
         self._numbers: dict[int, int] = {}
         self._kept: list[object] = []  # so that no number is given to two objects
 
@@ -91,7 +110,7 @@ class _Taking:
         if isinstance(value, np.generic):
             return ["number", value.dtype.str, value.tobytes()]
         if isinstance(value, Enum):
-            return ["enum", kind.__qualname__, value.name]
+            return ["enum", self._known(kind), value.name]
         if kind is tuple:
             return ["tuple", [self.take(part) for part in value]]  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]  # a tuple
         if id(value) in self._numbers:
@@ -122,10 +141,17 @@ class _Taking:
         names = field_names(kind)
         extra = sorted(set(getattr(value, "__dict__", ())) - set(names))
         if extra:
-            message = f"{kind.__qualname__}.{extra[0]} is not set where the others are: by __init__"
+            message = f"{_name(kind)}.{extra[0]} is not set where the others are: by __init__"
             raise ValueError(message)
         parts: list[Tree] = [[name, self.take(getattr(value, name))] for name in names]
-        return ["object", kind.__qualname__, parts]
+        return ["object", self._known(kind), parts]
+
+    def _known(self, kind: type) -> str:
+        name = _name(kind)
+        if self._classes is not None and self._classes.get(name) is not kind:
+            message = f"a state holds a {name}, which nobody could make again"
+            raise ValueError(message)
+        return name
 
 
 class _Making:
@@ -231,7 +257,7 @@ def _refuse_other_fields(name: str, kind: type, found: Iterable[str]) -> None:
 
 def _array_tree(values: _Array) -> Tree:
     """Return an array with its axes in the order in which they lie in memory."""
-    if values.dtype.kind not in "biuf":
+    if values.dtype.kind not in "biufSU":
         message = f"a state holds an array of {values.dtype}, which no snapshot can keep"
         raise ValueError(message)
     axes = sorted(range(values.ndim), key=lambda axis: -abs(values.strides[axis]))

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .arrays import Bools, Floats, Ints, Words
-from .change import OFFSET_BLOCKS, ChangeChannel, Settled
+from .change import OFFSET_BLOCKS, ChangeChannel, Settled, only
 from .level import LevelChannel, LevelReport
 from .onset import NEVER
 from .outcome import Outcome, Summary
@@ -126,9 +126,30 @@ class Streams:
             level.channel.step(block, contrast, enough & np.isfinite(contrast))
         return self._outcome(block, windows)
 
-    def highest_epoch(self) -> int:
-        """Return the highest epoch of any stream, −1 where there is none."""
-        return int(max(self._change_epoch.max(initial=-1), self._level_epoch.max(initial=-1)))
+    def inherit(self, former: "Streams", place: Ints) -> None:
+        """Take over the streams of ``former``, which is of no use afterwards; this one has none.
+
+        ``place`` (S·M of ``former``) is the flat place of each here, −1 = it is let go.
+        """
+        for change in former._change:  # noqa: SLF001 - of this class
+            at, rows = place[change.at], np.flatnonzero(place[change.at] >= 0)
+            if len(rows) < len(at):
+                change.channel.keep(rows)
+            if len(rows) == 0:
+                continue
+            told = [(only(settled, rows, len(at)), times) for settled, times in change.told]
+            held = _Change(at[rows], at[rows] // self.shape[1], change.channel, told)
+            self._change.append(held)
+        for level in former._level:  # noqa: SLF001 - of this class
+            at, rows = place[level.at], np.flatnonzero(place[level.at] >= 0)
+            if len(rows) < len(at):
+                level.channel.keep(rows)
+            side = level.direction[rows]
+            if len(rows):
+                self._level.append(_Level(at[rows], at[rows] // self.shape[1], side, level.channel))
+        known = np.flatnonzero(place >= 0)
+        for name in ("offset", "_change_epoch", "_level_epoch"):
+            getattr(self, name).ravel()[place[known]] = getattr(former, name).ravel()[known]
 
     def _step_change(
         self,
@@ -215,13 +236,13 @@ class Streams:
             return None
         reports = [(batch.at, batch.channel.report()) for batch in self._level]
         filled: dict[str, npt.NDArray[np.generic]] = {}
-        for field in fields(LevelReport):
-            first = getattr(reports[0][1], field.name)
+        for part in fields(LevelReport):
+            first = getattr(reports[0][1], part.name)
             empty = -1 if first.dtype.kind == "i" else np.nan
             whole = np.full((self.shape[0] * self.shape[1], *first.shape[1:]), empty, first.dtype)
             for at, report in reports:
-                whole[at] = getattr(report, field.name)
-            filled[field.name] = whole.reshape(*self.shape, *first.shape[1:])
+                whole[at] = getattr(report, part.name)
+            filled[part.name] = whole.reshape(*self.shape, *first.shape[1:])
         return LevelReport(**filled)  # type: ignore[arg-type] # the fields' own dtypes, kept
 
     def _whole(

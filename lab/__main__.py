@@ -12,6 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import click
 
 from .. import __version__
+from .demo import demo
 from .refused import OneLineGroup
 from .replay import replay
 from .simulate import simulate
@@ -23,6 +24,7 @@ def main() -> None:
     """Name the accelerator that went quietly wrong, and say how sure that is."""
 
 
+main.add_command(demo)
 main.add_command(replay)
 main.add_command(simulate)
 

@@ -12,9 +12,10 @@ import numpy as np
 from ..adapters.catalogue import LADDER, Metric, apply_transform
 from ..adapters.recording import Floats, Recording
 from ..aggregator.plan.abstain import Abstention
-from ..engine.calibration import rungs
+from ..aggregator.state.metrics import JUDGED_KINDS, with_rungs_from
 
-JUDGED_KINDS = frozenset({"gauge", "counter"})  # counts, events and states have other engines
+__all__ = ["judged_metrics", "not_judged", "refuse_unplayable", "shortest_rung", "with_rungs_from"]
+
 ROLES_TO_EQUALS = 2.0  # the margin between roles is twice that among equals, as by default
 LARGEST = 1e30  # of a value: blocks travel as float32, and their differences must fit too
 SLOW_TO_FAST = 5  # the slow rung is the next of the ladder at least so many times the fast one
@@ -56,20 +57,6 @@ def not_judged(recording: Recording) -> tuple[Abstention, ...]:
         for name, kind in kinds.items()
         if kind not in JUDGED_KINDS
     )
-
-
-def with_rungs_from(metric: Metric, shortest: int) -> Metric:
-    """Return ``metric`` with no block shorter than ``shortest`` seconds, a rung of the ladder.
-
-    Its slow block stays where it is as long as the fast one does, and follows it where not. Its
-    refresh says so too, because the plan may move blocks later.
-    """
-    metric = replace(metric, refresh=max(metric.refresh, float(shortest)))
-    level = None if metric.level is None else max(metric.level, shortest)
-    if metric.fast >= shortest:
-        return replace(metric, level=level)
-    slow = LADDER[-1] if shortest >= LADDER[-1] else rungs(2.0 * shortest, shortest=shortest)[1]
-    return replace(metric, fast=shortest, slow=max(metric.slow, slow), level=level)
 
 
 def shortest_rung(interval: float, of: str = "its readings") -> int:

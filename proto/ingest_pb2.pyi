@@ -183,8 +183,6 @@ class Hello(google.protobuf.message.Message):
     SOFTWARE_FIELD_NUMBER: builtins.int
     RESUMED_FIELD_NUMBER: builtins.int
     LOST_FIELD_NUMBER: builtins.int
-    PLAN_FIELD_NUMBER: builtins.int
-    EPOCH_FIELD_NUMBER: builtins.int
     major: builtins.int
     minor: builtins.int
     host: builtins.str
@@ -198,10 +196,6 @@ class Hello(google.protobuf.message.Message):
     """evidence was taken up where the last instance left it"""
     lost: builtins.str
     """why it was not, one line; "" when resumed or on a first start"""
-    plan: builtins.int
-    """newest plan that it has, 0 = none"""
-    epoch: builtins.int
-    """highest epoch of its streams, -1 = none"""
     def __init__(
         self,
         *,
@@ -213,10 +207,8 @@ class Hello(google.protobuf.message.Message):
         software: builtins.str = ...,
         resumed: builtins.bool = ...,
         lost: builtins.str = ...,
-        plan: builtins.int = ...,
-        epoch: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["boot_id", b"boot_id", "epoch", b"epoch", "host", b"host", "instance", b"instance", "lost", b"lost", "major", b"major", "minor", b"minor", "plan", b"plan", "resumed", b"resumed", "software", b"software"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["boot_id", b"boot_id", "host", b"host", "instance", b"instance", "lost", b"lost", "major", b"major", "minor", b"minor", "resumed", b"resumed", "software", b"software"]) -> None: ...
 
 global___Hello = Hello
 

@@ -14,6 +14,7 @@ from ...engine.ranks import stream_key
 from ...engine.streams import Streams
 from ..plan.planner import Planner
 from ..state.fleet import NODES_HOST, Fleet
+from ..state.move import GONE, Move
 from .peers import Summaries
 
 Float32s = npt.NDArray[np.float32]
@@ -58,18 +59,47 @@ class Contrasts:
         self._rungs: dict[int, _Rung] = {}
         siblings = fleet.group_sizes()[fleet.group[self._rows]]
         self._alone = (siblings < FEWEST)[:, None]  # never to bet, so never to learn for it
+        self._moved = np.zeros(len(self._rows), dtype=np.bool_)  # among other siblings from now on
 
     def adopt(self, planner: Planner) -> None:
         """Obey the plan, as agents do; a node with fewer than two siblings has no stream."""
+        own = planner.own_epochs()[self._rows]
         for rung in planner.rungs():
             held = self._rungs.get(rung) or self._open(rung)
             self._rungs[rung] = held
             phi, kappa, epoch = planner.change.settings(rung)
-            epoch = np.where(self._alone, -1, epoch[self._rows])
-            held.change.adopt_change(phi[self._rows], kappa[self._rows], epoch)
+            mine, epoch = phi[self._rows], self._epochs(epoch[self._rows], own)
+            if self._moved.any():  # without its φ a stream learns anew
+                nothing = np.where(self._moved[:, None], np.nan, mine)
+                held.change.adopt_change(nothing, kappa[self._rows], epoch)
+            held.change.adopt_change(mine, kappa[self._rows], epoch)
             margin, largest, epoch = planner.level.settings(rung)
-            epoch = np.where(self._alone, -1, epoch[self._rows])
+            epoch = self._epochs(epoch[self._rows], own)
             held.level.adopt_level(margin[self._rows], largest[self._rows], epoch)
+        self._moved[:] = False
+
+    def inherit(self, former: "Contrasts", move: Move) -> None:
+        """Take over the streams of the nodes and metrics that are still there."""
+        (was, now), columns = move.nodes, move.to_column()
+        for now_among in move.changed().values():
+            self._moved[now_among[now_among >= move.after.shard_count] - move.after.shard_count] = (
+                True
+            )
+        row = np.full(len(move.before.nodes), GONE, dtype=np.int64)
+        row[was] = now
+        place = row[:, None] * len(move.after.metrics) + columns
+        place = np.where((row[:, None] != GONE) & (columns != GONE), place, GONE).ravel()
+        for rung, held in former._rungs.items():  # noqa: SLF001 - of this class
+            mine = self._rungs[rung] = self._open(rung)
+            mine.change.inherit(held.change, place)
+            mine.level.inherit(held.level, place)
+            known = np.flatnonzero(place != GONE)
+            mine.usual.ravel()[place[known]] = held.usual.ravel()[known]
+
+    def _epochs(self, epoch: Ints, own: Ints) -> Ints:
+        """Return the streams' epochs (I, M), −1 for who has no siblings to be compared with."""
+        later = np.where(epoch >= 0, np.maximum(epoch, own[:, None]), epoch)
+        return np.where(self._alone, -1, later)
 
     def steady(self, rung: int, medians: Float32s, behind: Ints) -> Float32s:
         """Return the ``medians`` (I, M) of residuals, NaN where too many members are lost.

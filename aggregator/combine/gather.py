@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ...proto.messages import Up1, Up2
 from ..state.fleet import Fleet
+from ..state.move import Move
 
 Float32s = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
@@ -46,6 +47,18 @@ class GatherUp1:
         self._closed: dict[int, int] = {}  # the last block of each rung that was taken out
         self._began = -np.inf
 
+    def inherit(self, former: "GatherUp1", move: Move) -> None:
+        """Take over the blocks on their way, of hosts whose shards and metrics are the same."""
+        self._began, self._closed = former._began, former._closed  # noqa: SLF001 - of this class
+        (was, now), (left, here) = move.shards, move.columns
+        same = _same_hosts(move)
+        for block, held in former._held.items():  # noqa: SLF001 - of this class
+            mine = self._held[block] = self._nothing()
+            mine.x[np.ix_(now, here)] = held.x[np.ix_(was, left)]
+            mine.offset[np.ix_(now, here)] = held.offset[np.ix_(was, left)]
+            mine.eligible[now] = held.eligible[was]
+            mine.hosts.update(held.hosts & same)
+
     def begin(self, now: float) -> None:
         """Serve no block that began before ``now``: part of it was sent to somebody else."""
         self._began = now
@@ -57,10 +70,7 @@ class GatherUp1:
             return
         held = self._held.get(block)
         if held is None:
-            shape = (self._fleet.shard_count, len(self._fleet.metrics))
-            nothing = np.full((2, *shape), np.nan, dtype=np.float32)
-            held = Gathered(nothing[0], nothing[1], np.zeros(shape[0], dtype=np.bool_))
-            self._held[block] = held
+            held = self._held[block] = self._nothing()
         if up1.host in held.hosts:
             return
         place = self._fleet.place(up1.host)
@@ -91,6 +101,11 @@ class GatherUp1:
             del self._held[older]
         return found
 
+    def _nothing(self) -> Gathered:
+        shape = (self._fleet.shard_count, len(self._fleet.metrics))
+        nothing = np.full((2, *shape), np.nan, dtype=np.float32)
+        return Gathered(nothing[0], nothing[1], np.zeros(shape[0], dtype=np.bool_))
+
 
 @dataclass(slots=True)
 class _Awaited:
@@ -108,6 +123,14 @@ class GatherUp2:
         """Start with nothing asked for."""
         self._awaited: dict[Block, _Awaited] = {}
         self._newest: dict[tuple[str, int], int] = {}
+
+    def inherit(self, former: "GatherUp2", move: Move) -> None:
+        """Take over what is asked of hosts whose shards and metrics are the same."""
+        same = _same_hosts(move)
+        self._newest = former._newest  # noqa: SLF001 - of this class
+        for block, held in former._awaited.items():  # noqa: SLF001 - of this class
+            come = {host: up2 for host, up2 in held.come.items() if host in same}
+            self._awaited[block] = _Awaited(held.asked & same, held.until, come)
 
     def ask(self, block: Block, hosts: Iterable[str], now: float) -> None:
         """Note that summaries of ``block`` went out to ``hosts``."""
@@ -148,3 +171,17 @@ class GatherUp2:
             return False
         self._newest[key] = up2.block
         return True
+
+
+def _same_hosts(move: Move) -> frozenset[str]:
+    """Return the hosts whose messages have the same rows and columns as before."""
+    before, after = move.before, move.after
+    return frozenset(
+        host
+        for host, metrics in after.reported.items()
+        if before.reported.get(host) == metrics and _shards(before, host) == _shards(after, host)
+    )
+
+
+def _shards(fleet: Fleet, host: str) -> list[str]:
+    return [fleet.rows[row] for row in fleet.hosts[host]]

@@ -7,13 +7,14 @@ shift that others do not share stays in the residual.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from ...engine.arrays import put_rows, take_rows
+from ..state.move import Move
 
 Float32s = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -76,6 +77,15 @@ class Loadings:
         self._classes = [np.flatnonzero(names == name) for name in np.unique(names)]
         self._shape = (metrics, len(like))
         self._lines: dict[int, _Lines] = {}
+
+    def inherit(self, former: "Loadings", move: Move) -> None:
+        """Take over the lines of the shards and metrics that are still there."""
+        (was, now), (left, here) = move.shards, move.columns
+        for rung, held in former._lines.items():  # noqa: SLF001 - of this class
+            lines = self._lines[rung] = _Lines.start(*self._shape)
+            for field in fields(_Lines):
+                values = getattr(held, field.name)[np.ix_(left, was)]
+                getattr(lines, field.name)[np.ix_(here, now)] = values
 
     def residuals(self, rung: int, x: Float32s, offset: Float32s, columns: Ints) -> Float32s:
         """Return what is left of ``x`` (S, M) beyond ``offset`` and the common movement.

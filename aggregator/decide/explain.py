@@ -31,14 +31,14 @@ def reason_opened(
 
     ``others`` stand beside the row in its group; those of an ``inner`` node are its siblings.
     """
-    bar = _words(passed.threshold - log(passed.listed))
+    bar = in_words(passed.threshold - log(passed.listed))
     place = "alone" if passed.listed == 1 else f"in a list of {passed.listed}"
     odd = (
         "; heterogeneous_group: several of its group disagree, so this is no claim" * heterogeneous
     )
     return (
         f"{_claim(lead)} against {_against(others, inner=inner)}: "
-        f"e = {_words(passed.log_e)}, {place} it needs {bar}; {_guarantee(lead, passed)}{odd}"
+        f"e = {in_words(passed.log_e)}, {place} it needs {bar}; {_guarantee(lead, passed)}{odd}"
     )
 
 
@@ -72,6 +72,6 @@ def reason_closed(above: str) -> str:
     return f"explained by {above}, which is open"
 
 
-def _words(log_e: float) -> str:
+def in_words(log_e: float) -> str:
     """Return e in words: as a number while it is small, else as a power of ten."""
     return f"{exp(log_e):.3g}" if log_e < E_LIMIT else f"10^{log_e / log(10):.1f}"

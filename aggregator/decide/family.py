@@ -22,6 +22,7 @@ from ...engine.selection import (
     sup_fdr_adjust,
 )
 from ..state.fleet import Fleet
+from ..state.move import Move
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -67,6 +68,16 @@ class Selector:
         self._peak = np.full(len(fleet.rows), -np.inf)
         self.least = float(-np.log(q))  # no e below 1/q is ever selected, whatever the others are
         self.quiet = True
+
+    def inherit(self, former: "Selector", move: Move) -> None:
+        """Take over the running maxima of the rows that are still there."""
+        self._peak[move.rows[1]] = former._peak[move.rows[0]]  # noqa: SLF001 - of this class
+        self.quiet = former.quiet
+
+    @property
+    def bar(self) -> float:
+        """Return ln(N/q), what a list of one needs in nats."""
+        return log(len(self._peak) / self._q)
 
     def select(self, controlled_values: EValues, ranked_values: EValues, anew: Bools) -> Selection:
         """Run both tests on this step's values (R,); ``anew`` (R,) lost a class or an epoch ended.

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..state.evidence import Lead, Leading
 from ..state.fleet import Fleet
+from ..state.move import Move
 from .explain import Passed, reason_closed, reason_opened
 from .family import Selection
 
@@ -62,18 +63,39 @@ class Verdicts:
         """Start with none open."""
         self._fleet = fleet
         self._open: dict[int, Transition] = {}
+        self._gone: dict[str, Transition] = {}  # open on nodes that the fleet has no more
         self._opened = 0
         self._below: dict[int, set[int]] = {}
 
     @property
     def open(self) -> tuple[str, ...]:
         """Return the ids of the nodes with an open verdict, sorted."""
-        return tuple(sorted(v.node for v in self._open.values()))
+        return tuple(sorted(v.node for v in self.open_verdicts))
 
     @property
     def open_verdicts(self) -> tuple[Transition, ...]:
         """Return the last transition of every open verdict, in order of opening."""
-        return tuple(self._open.values())
+        every = [*self._open.values(), *self._gone.values()]
+        return tuple(sorted(every, key=_number)) if self._gone else tuple(every)
+
+    def inherit(self, former: "Verdicts", move: Move) -> None:
+        """Take over all open verdicts; one on a node that is gone stays as it is."""
+        row = {name: i for i, name in enumerate(move.after.rows)}
+        self._opened = former._opened  # noqa: SLF001 - of this class
+        for verdict in former.open_verdicts:
+            if verdict.node in row:
+                self._open[row[verdict.node]] = verdict
+            else:
+                self._gone[verdict.node] = verdict
+
+    def of(self, row: int) -> Transition | None:
+        """Return the last transition of the verdict that is open on ``row``, None if none is."""
+        return self._open.get(row)
+
+    def above(self, row: int) -> str:
+        """Return the smallest open node that ``row`` lies beneath, "" if there is none."""
+        over = [(len(below), r) for r in self._open if row in (below := self._beneath(r))]
+        return self._fleet.rows[min(over)[1]] if over else ""
 
     def open_rows(self) -> Bools:
         """Return which rows (R,) have an open verdict or stand beneath one: none is called well."""
@@ -166,6 +188,10 @@ class Verdicts:
 
 def _closed(held: Transition, at: float, reason: str) -> Transition:
     return replace(held, transition="closed", at=at, reason=reason)
+
+
+def _number(verdict: Transition) -> int:
+    return int(verdict.id[1:])
 
 
 def level_word(fleet: Fleet, row: int) -> str:

@@ -3,8 +3,10 @@
 Apart from the book of all of them, because everything here concerns one null and its streams.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import log, nan, sqrt
+from math import isnan, log, nan, sqrt
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,8 @@ from .monitor import Monitor
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+Value = TypeVar("Value", float, Floats)
 
 QUORUM = 0.8  # share of a pool's live streams that must have reported before φ or κ is fixed
 PATIENCE = 50  # blocks after the first report, when the rest is not waited for any longer
@@ -57,6 +61,28 @@ class ChangeCell:
     baseline: dict[int, Floats] = field(default_factory=dict)
     own: dict[int, float] = field(default_factory=dict)
     validity: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
+
+    def inherit(self, former: "ChangeCell", to: Ints) -> None:
+        """Take over what ``former`` knows; ``to`` is the row now of every row then, −1 = gone.
+
+        Rows that are new to a cell that bets already have the class of their pool until their own
+        baseline is heard.
+        """
+        self.rung, self.epoch = former.rung, former.epoch
+        self.phi, self.kappa = former.phi, former.kappa
+        self.calibration, self.monitor = former.calibration, former.monitor
+        self.monitor.resize(len(self.rows))
+        self.first_report, self.judged = former.first_report, former.judged
+        self.recalibrated, self.moved = former.recalibrated, former.moved
+        here = set(self.rows.tolist())
+        self.alive = {int(to[row]) for row in former.alive} & here
+        self.known = {int(to[row]) for row in former.known} & here
+        self.lags, self.baseline = _here(former.lags, to, here), _here(former.baseline, to, here)
+        self.own = _here(former.own, to, here)
+        best = Validity.NONE if isnan(self.kappa) else self.calibration.validity
+        held = dict(zip(to[former.rows].tolist(), former.validity.tolist(), strict=True))
+        validity = [held.get(row, int(best)) for row in self.rows.tolist()]
+        self.validity = np.array(validity, dtype=np.int8)
 
     def complete(self, heard: int, block: int) -> bool:
         """Say whether enough of the pool has reported, or the rest has been waited for."""
@@ -123,3 +149,9 @@ class ChangeCell:
         self.calibration = self.monitor.judgement()
         self.validity = np.minimum(before, np.int8(self.calibration.validity))
         return bool((self.validity < before).any())
+
+
+def _here(held: Mapping[int, Value], to: Ints, here: set[int]) -> dict[int, Value]:
+    """Return what is ``held`` by row under the rows' new numbers, of the rows that are ``here``."""
+    moved = {int(to[row]): value for row, value in held.items()}
+    return {row: value for row, value in moved.items() if row in here}

@@ -23,6 +23,7 @@ from ...engine.evalue import Validity
 from ...engine.peers import FEWEST
 from ...proto.messages import ChangePlan
 from ..state.fleet import Fleet
+from ..state.move import Move
 from .cell import ChangeCell
 from .epochs import Epochs
 from .members import RANKED_FROM
@@ -70,6 +71,17 @@ class ChangeBook:
                 self._open(pool, column, fast, rows, slow=False)
                 if slow:
                     self._open(pool, column, slow, rows, slow=True)
+
+    def inherit(self, former: "ChangeBook", move: Move) -> None:
+        """Take over the cells of pools and metrics that are still there."""
+        held = {former.name(cell): cell for cell in former.cells.values()}
+        to = move.to_row()
+        for cell in self.cells.values():
+            known = held.get(self.name(cell))
+            if known is not None:
+                cell.inherit(known, to)
+        for column in range(len(self._fleet.metrics)):
+            self._follow(column)
 
     def plans(self) -> Iterable[ChangePlan]:
         """Yield what the agents must know of every cell."""
@@ -124,6 +136,14 @@ class ChangeBook:
         for cell in self.cells.values():
             if cell.slow == slow:
                 out[cell.rows, cell.column] = cell.validity
+        return out
+
+    def fixed(self, *, slow: bool) -> Bools:
+        """Return which fast or slow parts (R, M) are of a cell that knows its κ by now."""
+        out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.bool_)
+        for cell in self.cells.values():
+            if cell.slow == slow:
+                out[cell.rows, cell.column] = not isnan(cell.kappa)
         return out
 
     def hear_learned(self, rung: int, block: int, rows: Ints, learned: Ints) -> bool:
@@ -204,6 +224,10 @@ class ChangeBook:
             cell.epoch, cell.recalibrated = self._epochs.begin(self._scope(cell), why), True
             changed = True
         return changed
+
+    def name(self, cell: ChangeCell) -> tuple[str, str, bool]:
+        """Return what a cell is called in any fleet: pool, metric, and whether it is slow."""
+        return self._fleet.pools[cell.pool], self._fleet.metrics[cell.column].name, cell.slow
 
     def _scope(self, cell: ChangeCell) -> str:
         """Return the words by which the audit knows a cell."""

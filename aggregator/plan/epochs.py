@@ -34,6 +34,11 @@ class Epochs:
         """Give only numbers above ``number`` from now on."""
         self.last = max(self.last, number)
 
+    def inherit(self, former: "Epochs") -> None:
+        """Go on counting where ``former`` stands."""
+        self.last = former.last
+        self._begun = former._begun  # noqa: SLF001 - of this class
+
     def drain(self) -> tuple[NewEpoch, ...]:
         """Return the epochs begun since the last call."""
         begun, self._begun = tuple(self._begun), []

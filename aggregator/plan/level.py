@@ -27,6 +27,7 @@ from ...engine.margin import (
 from ...engine.peers import FEWEST
 from ...proto.messages import LevelPlan
 from ..state.fleet import Fleet
+from ..state.move import Move
 from .epochs import Epochs
 
 Floats = npt.NDArray[np.float64]
@@ -69,14 +70,24 @@ class LevelBook:
         self._remembers = np.zeros((len(fleet.rows), len(fleet.metrics)), dtype=np.bool_)
         self.cells: dict[tuple[int, int], LevelCell] = {}
         sizes = fleet.group_sizes()
+        self._rows = fleet.group_rows()
         for g in range(len(fleet.groups)):
-            equals = bool(fleet.equals[fleet.group == g].all())
+            equals = bool(fleet.equals[self._rows[g]].all())
             for j, metric in enumerate(fleet.metrics):
                 margin = metric.margin if equals else metric.role_margin
                 if margin is None or metric.direction == 0 or sizes[g] < FEWEST:
                     continue
                 rung = max(metric.level or metric.slow, shortest)
                 self.cells[g, j] = LevelCell(g, j, rung, margin)
+
+    def inherit(self, former: "LevelBook", move: Move) -> None:
+        """Take over the cells of groups and metrics that are still there."""
+        groups, columns = move.to_group(), move.to_column()
+        for (g, j), held in former.cells.items():
+            key = int(groups[g]), int(columns[j])
+            if key in self.cells:
+                self.cells[key] = replace(held, group=key[0], column=key[1])
+        move.table(former._remembers, self._remembers)  # noqa: SLF001 - of this class
 
     def plans(self) -> Iterable[LevelPlan]:
         """Yield what the agents must know; an abstaining group keeps its last parameters."""
@@ -101,7 +112,7 @@ class LevelBook:
         margin, largest = np.full((2, *shape), np.nan)
         epoch = np.full(shape, -1, dtype=np.int64)
         for cell in (c for c in self.cells.values() if c.rung == rung):
-            rows = self._fleet.group == cell.group
+            rows = self._rows[cell.group]
             margin[rows, cell.column] = self._margin(cell)
             largest[rows, cell.column] = 0.0 if cell.margin is None else cell.largest_lambda
             epoch[rows, cell.column] = cell.epoch
@@ -111,21 +122,32 @@ class LevelBook:
         """Return the class (R, M) of every level stream: its group's, or less by its own memory."""
         out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.int8)
         for (g, j), cell in self.cells.items():
-            out[self._fleet.group == g, j] = cell.validity
+            out[self._rows[g], j] = cell.validity
         return np.where(self._remembers, np.minimum(out, np.int8(Validity.EMPIRICAL)), out)
 
     def rungs(self) -> Ints:
         """Return the rung (R, M) whose level evidence counts, 0 where there is none."""
         out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.int64)
         for (g, j), cell in self.cells.items():
-            out[self._fleet.group == g, j] = cell.rung
+            out[self._rows[g], j] = cell.rung
         return out
 
     def epochs(self) -> Ints:
         """Return the epoch (R, M) of the level part, 0 where there is none."""
         out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.int64)
         for (g, j), cell in self.cells.items():
-            out[self._fleet.group == g, j] = cell.epoch
+            out[self._rows[g], j] = cell.epoch
+        return out
+
+    def forget(self, rows: Ints) -> None:
+        """Hold nothing against single ``rows``, which begin anew."""
+        self._remembers[rows] = False
+
+    def abstaining(self) -> Bools:
+        """Return which level parts (R, M) are of a group that abstains."""
+        out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.bool_)
+        for (g, j), cell in self.cells.items():
+            out[self._rows[g], j] = cell.margin is None
         return out
 
     def review(self, rung: int, notes: LevelReport, open_rows: Bools) -> bool:
@@ -143,14 +165,14 @@ class LevelBook:
         """Return which streams (R, M) make no more plusses than the others of their group."""
         alike = np.ones(notes.observed.shape, dtype=np.bool_)
         for cell in (c for c in self.cells.values() if c.rung == rung):
-            rows = np.flatnonzero(self._fleet.group == cell.group)
+            rows = self._rows[cell.group]
             alike[rows, cell.column] = in_company(notes.plusses[rows, cell.column])
         return alike
 
     def _due(self, cell: LevelCell, notes: LevelReport) -> bool:
         if cell.margin is None or cell.reviewed >= len(REVIEWS):
             return False
-        observed = notes.observed[self._fleet.group == cell.group, cell.column]
+        observed = notes.observed[self._rows[cell.group], cell.column]
         heard = observed[observed > 0]
         if len(heard) < FEWEST:
             return False
@@ -207,7 +229,7 @@ class LevelBook:
 
         Who stands beyond the margin for long is not judged by plusses: they are what is claimed.
         """
-        j, rows = cell.column, np.flatnonzero(self._fleet.group == cell.group)
+        j, rows = cell.column, self._rows[cell.group]
         by_lag = own_lag(notes.lag_one[rows, j], _remembered(notes)[rows, j])
         by_plusses = own_memory(notes.runs[rows, j], notes.plusses[rows, j])
         self._remembers[rows, j] |= (by_lag & not_open[rows]) | (by_plusses & well[rows])
@@ -239,21 +261,21 @@ class LevelBook:
         metric, group = self._fleet.metrics[cell.column].name, self._fleet.groups[cell.group]
         cell.validity, cell.reason = Validity.NONE, reason
         cell.epoch = self._epochs.begin(f"{group},metric={metric},level", reason)
-        self._remembers[self._fleet.group == cell.group, cell.column] = False
+        self._remembers[self._rows[cell.group], cell.column] = False
 
     def _margin(self, cell: LevelCell) -> float:
         return self._default(cell) if cell.margin is None else cell.margin
 
     def _default(self, cell: LevelCell) -> float:
         metric = self._fleet.metrics[cell.column]
-        equals = bool(self._fleet.equals[self._fleet.group == cell.group].all())
+        equals = bool(self._fleet.equals[self._rows[cell.group]].all())
         margin = metric.margin if equals else metric.role_margin
         assert margin is not None  # noqa: S101 - a cell is only opened where it is not
         return margin
 
     def _pool_rows(self, cell: LevelCell) -> Bools:
         """Return the rows whose signs tell the memory: all of the SKU at the same rung."""
-        pool = self._fleet.pool[np.flatnonzero(self._fleet.group == cell.group)[0]]
+        pool = self._fleet.pool[self._rows[cell.group][0]]
         at_rung = [
             g for (g, j), c in self.cells.items() if j == cell.column and c.rung == cell.rung
         ]

@@ -23,11 +23,15 @@ class Monitor:
 
     def __init__(self, streams: int, *, slow: bool) -> None:
         """Take how many streams the cell has and whether it is the plain, slow one."""
-        self._most = min(KEPT_WINDOWS * streams, MOST_WINDOWS)
+        self._most = _most(streams)
         self._slow = slow
         self._windows: dict[int, list[Floats]] = {m: [] for m in WINDOWS}
         self._rho = nan
         self.outlying = 0.0
+
+    def resize(self, streams: int) -> None:
+        """Remember as much as so many ``streams`` are worth."""
+        self._most = _most(streams)
 
     def begin(self, scores: Floats) -> None:
         """Start from the baseline ``scores`` (r, T) of the streams, NaN = none."""
@@ -54,6 +58,10 @@ class Monitor:
 
     def _sums(self) -> dict[int, Floats]:
         return {m: np.concatenate(held) for m, held in self._windows.items() if held}
+
+
+def _most(streams: int) -> int:
+    return min(KEPT_WINDOWS * streams, MOST_WINDOWS)
 
 
 def _compacted(scores: Floats) -> Floats:

@@ -5,17 +5,20 @@ parts: which stream at which rung counts, with which weight and class.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ...engine.evalue import Validity
 from ...engine.level import LevelReport
+from ...engine.margin import RUN
 from ...engine.outcome import Outcome
 from ...proto.messages import Plan
 from ..combine.peers import Summaries
 from ..state.fleet import Fleet
+from ..state.move import Move
 from .change import ChangeBook
 from .epochs import Epochs
 from .level import LevelBook
@@ -25,6 +28,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Classes = npt.NDArray[np.int8]
+Arrays = TypeVar("Arrays", bound=tuple[npt.NDArray[np.generic], ...])
 
 FAST, SLOW, LEVEL = 0, 1, 2  # first axis of the parts
 CHANGE_SHARE = 0.5  # weight of the change channel where a row has both channels
@@ -57,6 +61,7 @@ class Planner:
         self._fleet = fleet
         self._horizon = horizon
         self._id = 0
+        self._spans: list[tuple[int, int]] = []  # first and last of the numbers given in a row
         self.epochs = Epochs()
         self.change = ChangeBook(
             fleet, self.epochs, shortest=shortest, horizon=horizon, fixed_rungs=fixed_rungs
@@ -81,6 +86,9 @@ class Planner:
         It is to be obeyed by each rung from its ``from_block`` on, at once where that is none.
         """
         self._id += 1
+        in_a_row = bool(self._spans) and self._spans[-1][1] == self._id - 1
+        first = self._spans.pop()[0] if in_a_row else self._id
+        self._spans.append((first, self._id))
         fleet, needed = self._fleet, self.members.needed()
         return Plan(
             id=self._id,
@@ -99,10 +107,56 @@ class Planner:
             direction={m.name: m.direction for m in fleet.metrics},
         )
 
+    def own_epochs(self) -> Ints:
+        """Return each row's own epoch (R,); a stream's is the later of that and its cell's."""
+        return self._own_epochs.copy()
+
     def begin_anew(self, scope: str, rows: Ints, reason: str) -> None:
         """Begin a new epoch of all streams of ``rows``, which have lost what they had learned."""
         self._own_epochs[rows] = self.epochs.begin(scope, reason)
         self.change.forget(rows)
+        self.level.forget(rows)
+
+    def inherit(self, former: "Planner", move: Move) -> None:
+        """Take over what ``former`` knows of rows, groups, pools and metrics that are still there.
+
+        Rows whose group, SKU, job, role or weights changed, and rows that are new, begin an epoch.
+        """
+        self._id, self._spans = former._id, former._spans  # noqa: SLF001 - of this class
+        self.epochs.inherit(former.epochs)
+        self.members.inherit(former.members, move)
+        self.change.inherit(former.change, move)
+        self.level.inherit(former.level, move)
+        self._own_epochs[move.rows[1]] = former._own_epochs[move.rows[0]]  # noqa: SLF001 - of this class
+        self._long_run = {
+            rung: _moved_arrays(held, self._no_long_run(), move)
+            for rung, held in former._long_run.items()  # noqa: SLF001 - of this class
+        }
+        self._notes = {
+            rung: LevelReport(*_moved_arrays(astuple(held), astuple(self._no_notes()), move))
+            for rung, held in former._notes.items()  # noqa: SLF001 - of this class
+        }
+        self._begin_changed(former, move)
+
+    def _begin_changed(self, former: "Planner", move: Move) -> None:
+        """Begin epochs of all rows for which a change of the fleet was a change of their null."""
+        begun = np.zeros(len(self._fleet.rows), dtype=np.bool_)
+        weights = np.zeros_like(self._weights)
+        move.parts(former._weights, weights)  # noqa: SLF001 - of this class
+        other = np.flatnonzero(np.any(weights != self._weights, axis=(0, 1)))
+        reasons = {**move.changed(), "it joined": move.joined(), "its metrics are others": other}
+        for reason, rows in reasons.items():
+            left = rows[~begun[rows]]
+            begun[left] = True
+            for scope, mine in self._by_host(left).items():
+                self.begin_anew(scope, mine, reason)
+
+    def _by_host(self, rows: Ints) -> Mapping[str, Ints]:
+        """Return ``rows`` by the scope that the audit names: their host, or the node itself."""
+        shared = {f"host={h}": np.intersect1d(r, rows) for h, r in self._fleet.hosts.items() if h}
+        inner = rows[rows >= self._fleet.shard_count].tolist()
+        nodes = {self._fleet.rows[r]: np.array([r], dtype=np.int64) for r in inner}
+        return {scope: mine for scope, mine in {**shared, **nodes}.items() if len(mine)}
 
     def overtake(self, plan: int, epoch: int) -> bool:
         """Give numbers above those that an agent has; say whether it has later ones."""
@@ -110,6 +164,10 @@ class Planner:
         self._id = max(self._id, plan)
         self.epochs.overtake(epoch)
         return ahead
+
+    def issued(self, plan: int) -> bool:
+        """Say whether a plan of that number was made here, or where this planner went on from."""
+        return any(first <= plan <= last for first, last in self._spans)
 
     def rungs(self) -> tuple[int, ...]:
         """Return every rung at which some stream counts, ascending."""
@@ -153,7 +211,12 @@ class Planner:
 
     def hear_counts(self, summaries: Summaries) -> bool:
         """Take the members of each group in one block; say whether the plan changed."""
-        return self.members.hear(summaries.count_demeaned, summaries.count_raw)
+        changed = self.members.hear(summaries.count_demeaned, summaries.count_raw)
+        for g in dict.fromkeys(self.members.drain_risen()):
+            rows = np.flatnonzero(self._fleet.group == g)
+            reason = f"{self.members.reliable()[:, g].max()} members: a better class is possible"
+            self._own_epochs[rows] = self.epochs.begin(self._fleet.groups[g], reason)
+        return changed
 
     def hear(self, rung: int, heard: Sequence[tuple[Ints, Outcome]], open_rows: Bools) -> bool:
         """Take what hosts report of one block, as (rows (S,), outcome); say if the plan changed.
@@ -186,9 +249,7 @@ class Planner:
         """Write the host's V_i into the fleet's table of that rung; say if there were any."""
         if outcome.long_run is None or outcome.long_run_scores is None:
             return False
-        variance, scores = self._long_run.setdefault(
-            rung, (np.full(self._shape, np.nan), np.zeros(self._shape, dtype=np.int64))
-        )
+        variance, scores = self._long_run.setdefault(rung, self._no_long_run())
         variance[rows], scores[rows] = outcome.long_run, outcome.long_run_scores
         return True
 
@@ -199,14 +260,7 @@ class Planner:
             return False
         held = self._notes.get(rung)
         if held is None:
-            held = self._notes[rung] = LevelReport(
-                observed=np.full(self._shape, -1, dtype=np.int64),  # not heard of yet
-                median=np.full(self._shape, np.nan),
-                noise_ratio=np.full(self._shape, np.nan),
-                lag_one=np.full(self._shape, np.nan),
-                runs=np.zeros((*self._shape, notes.runs.shape[2]), dtype=np.int64),
-                plusses=np.zeros((*self._shape, notes.runs.shape[2]), dtype=np.int64),
-            )
+            held = self._notes[rung] = self._no_notes()
         held.observed[rows] = notes.observed
         held.median[rows] = notes.median
         held.noise_ratio[rows] = notes.noise_ratio
@@ -214,6 +268,19 @@ class Planner:
         held.runs[rows] = notes.runs
         held.plusses[rows] = notes.plusses
         return True
+
+    def _no_long_run(self) -> tuple[Floats, Ints]:
+        return np.full(self._shape, np.nan), np.zeros(self._shape, dtype=np.int64)
+
+    def _no_notes(self) -> LevelReport:
+        return LevelReport(
+            observed=np.full(self._shape, -1, dtype=np.int64),  # not heard of yet
+            median=np.full(self._shape, np.nan),
+            noise_ratio=np.full(self._shape, np.nan),
+            lag_one=np.full(self._shape, np.nan),
+            runs=np.zeros((*self._shape, RUN + 1), dtype=np.int64),
+            plusses=np.zeros((*self._shape, RUN + 1), dtype=np.int64),
+        )
 
     def _rungs(self) -> Ints:
         """Return the rung (3, M, R) of every part."""
@@ -223,6 +290,13 @@ class Planner:
             self.level.rungs(),
         ]
         return np.stack(rungs).transpose(0, 2, 1)
+
+
+def _moved_arrays(was: Arrays, now: Arrays, move: Move) -> Arrays:
+    """Return ``now``, arrays (R, M, …) of a new fleet, with what stays of ``was`` in them."""
+    for old, new in zip(was, now, strict=True):
+        move.table(old, new)
+    return now
 
 
 def _joined(parts: Sequence[tuple[Ints, Floats]]) -> tuple[Ints, Floats]:

@@ -15,6 +15,7 @@ from ...engine.merging import two_values
 from ...engine.outcome import Outcome
 from ..plan.planner import LEVEL, Parts, Planner
 from .fleet import Fleet
+from .move import Move
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -56,9 +57,20 @@ class EvidenceTable:
         self._epochs = np.zeros(shape, dtype=np.int64)
         self.learned = np.full((2, shape[2], shape[1]), -1, dtype=np.int64)
 
+    def inherit(self, former: "EvidenceTable", move: Move) -> None:
+        """Take over what ``former`` held of the rows and metrics that are still there."""
+        for name in ("_log_m", "_since", "_validity", "_epochs"):
+            move.parts(getattr(former, name), getattr(self, name))
+        for was, now in zip(former.learned, self.learned, strict=True):
+            move.table(was, now)
+
     def log_m(self) -> Floats:
         """Return ln M (3, M, R) as last heard."""
         return self._log_m.copy()
+
+    def since(self) -> Floats:
+        """Return the likely onsets (3, M, R) in seconds, NaN where there is none."""
+        return self._since.copy()
 
     def highest(self) -> float:
         """Return the largest ln M of all parts: no merged value lies above it or above 0."""
@@ -66,10 +78,10 @@ class EvidenceTable:
 
     def hear(self, rung: int, rows: Ints, outcome: Outcome, parts: Parts) -> None:
         """Take the evidence of ``rows`` (S,) for the parts whose rung ``outcome`` is of."""
-        at_rung = parts.rungs == rung
+        at_rung = parts.rungs[:, :, rows] == rung
         for part, metric in np.argwhere(at_rung.any(axis=2)):
-            mine = rows[at_rung[part, metric, rows]]
-            heard = np.flatnonzero(at_rung[part, metric, rows])
+            heard = np.flatnonzero(at_rung[part, metric])
+            mine = rows[heard]
             level = part == LEVEL
             log_m = (outcome.level if level else outcome.change)[heard, metric]
             onset = (outcome.level_onset if level else outcome.change_onset)[heard, metric]
@@ -93,11 +105,13 @@ class EvidenceTable:
         ended = (parts.validity < self._validity) | (parts.epochs != self._epochs)
         anew: Bools = np.any(ended, axis=(0, 1), keepdims=True)[0, 0]
         self._validity, self._epochs = parts.validity.copy(), parts.epochs.copy()
+        return *self.values(parts), anew
+
+    def values(self, parts: Parts) -> tuple[EValues, EValues]:
+        """Return the controlled and the ranked values (R,) as they stand, and change nothing."""
         rows = self._log_m.shape[2]
-        flat = self._log_m.reshape(-1, rows)
-        weights = parts.weights.reshape(-1, rows)
-        controlled, ranked = two_values(flat, parts.validity.reshape(-1, rows), weights)
-        return controlled, ranked, anew
+        flat, weights = self._log_m.reshape(-1, rows), parts.weights.reshape(-1, rows)
+        return two_values(flat, parts.validity.reshape(-1, rows), weights)
 
     def lead(self, row: int, parts: Parts, *, controlled: bool) -> Lead:
         """Return what carries ``row`` among the parts that count for its guarantee."""

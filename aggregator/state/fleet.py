@@ -20,7 +20,7 @@ from .peer_groups import peer_groups
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-Values = TypeVar("Values", npt.NDArray[np.float32], npt.NDArray[np.int64])
+Number = TypeVar("Number", np.float32, np.int64)
 
 NODES_HOST = ""  # the sender of inner nodes' evidence is the aggregator itself
 
@@ -43,9 +43,9 @@ class Place:
         """Return the index of the host's values in an array (S, M) of the fleet."""
         return self.rows[:, None], self.there[None, :]
 
-    def back(self, values: Values, nothing: float) -> Values:
+    def back(self, values: npt.NDArray[Number], nothing: float) -> npt.NDArray[Number]:
         """Return the fleet's ``values`` (M, …) in the host's columns, ``nothing`` in the others."""
-        out = np.full((self.metrics, *values.shape[1:]), nothing, dtype=values.dtype)
+        out = np.full_like(values, nothing, shape=(self.metrics, *values.shape[1:]))
         out[self.here] = values[self.there]
         return out
 
@@ -57,7 +57,7 @@ class Fleet:
     ``group`` (R,) index into ``groups``; ``pool`` (R,) index into ``pools``, whose rows share φ
     and κ (a SKU, or the nodes of one contrast); ``equals`` (R,) whether the group is of equals;
     ``hosts`` sender to its rows; ``reported`` sender to the metrics it has, in its own order;
-    ``shards_beneath`` rows of each inner node.
+    ``places`` sender to where its values stand; ``shards_beneath`` rows of each inner node.
     """
 
     metrics: tuple[Metric, ...]
@@ -72,6 +72,7 @@ class Fleet:
     equals: Bools
     hosts: Mapping[str, Ints]
     reported: Mapping[str, tuple[str, ...]]
+    places: Mapping[str, Place]
     shards_beneath: tuple[Ints, ...]
 
     @property
@@ -81,15 +82,16 @@ class Fleet:
 
     def place(self, host: str) -> Place:
         """Return where the values of ``host`` stand."""
-        known = {metric.name: j for j, metric in enumerate(self.metrics)}
-        pairs = [(i, known[n]) for i, n in enumerate(self.reported[host]) if n in known]
-        here, there = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-        mine = self.reported[host]
-        return Place(self.hosts[host], here, there, len(self.metrics), len(mine))
+        return self.places[host]
 
     def group_sizes(self) -> Ints:
         """Return the members of each group (G,)."""
         return np.bincount(self.group, minlength=len(self.groups)).astype(np.int64)
+
+    def group_rows(self) -> tuple[Ints, ...]:
+        """Return the rows of each group, ascending."""
+        edges = np.cumsum(self.group_sizes())[:-1]
+        return tuple(np.split(np.argsort(self.group, kind="stable"), edges))
 
 
 def build_fleet(
@@ -109,10 +111,11 @@ def build_fleet(
     nodes = inner_nodes(shards, topology)
     group_of = {m: g.name for g in peer_groups(shards, topology) for m in g.members}
     names = [group_of[s.id] for s in shards] + [n.contrast for n in nodes]
-    groups = tuple(dict.fromkeys(names))
+    groups = {name: i for i, name in enumerate(dict.fromkeys(names))}
     pool_names = [f"sku={s.sku}" for s in shards] + [n.contrast for n in nodes]
-    pools = tuple(dict.fromkeys(pool_names))
+    pools = {name: i for i, name in enumerate(dict.fromkeys(pool_names))}
     hosts = {i.host: np.array([row[s.id] for s in i.shards], dtype=np.int64) for i in inventories}
+    places = {i.host: _place(hosts[i.host], i.metrics, metrics) for i in inventories}
     hosts[NODES_HOST] = np.arange(len(shards), len(shards) + len(nodes))
     return Fleet(
         metrics=tuple(metrics),
@@ -120,12 +123,20 @@ def build_fleet(
         kinds=(*(s.kind for s in shards), *(n.kind for n in nodes)),
         shards=shards,
         nodes=nodes,
-        groups=groups,
-        group=np.array([groups.index(n) for n in names], dtype=np.int64),
-        pools=pools,
-        pool=np.array([pools.index(n) for n in pool_names], dtype=np.int64),
+        groups=tuple(groups),
+        group=np.array([groups[n] for n in names], dtype=np.int64),
+        pools=tuple(pools),
+        pool=np.array([pools[n] for n in pool_names], dtype=np.int64),
         equals=np.array([True] * len(shards) + [n.equals for n in nodes], dtype=np.bool_),
         hosts=hosts,
         reported={i.host: i.metrics for i in inventories},
+        places=places,
         shards_beneath=tuple(np.array([row[m] for m in n.members]) for n in nodes),
     )
+
+
+def _place(rows: Ints, reported: Sequence[str], metrics: Sequence[Metric]) -> Place:
+    known = {metric.name: j for j, metric in enumerate(metrics)}
+    pairs = [(i, known[name]) for i, name in enumerate(reported) if name in known]
+    here, there = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    return Place(rows, here, there, len(metrics), len(reported))

@@ -14,6 +14,7 @@ from tessera.adapters.synthetic.fleet import FleetSpec, MetricSpec, SyntheticFle
 from tessera.adapters.topology.model import Edge, Node, Topology
 from tessera.agent.evidence import Evidence
 from tessera.agent.fold import Block, Fold
+from tessera.aggregator.decide.audit import Audit
 from tessera.aggregator.decide.verdicts import Transition
 from tessera.aggregator.pipeline import Pipeline, StepResult
 from tessera.aggregator.state.fleet import Fleet, build_fleet
@@ -159,6 +160,7 @@ class Hosts:
         self.pipeline = Pipeline(self.fleet, shortest=1, horizon=horizon)
         self.agents = {i.host: Evidence(i) for i in inventories}
         self.downs = 0
+        self.said = list[Audit]()
         self._metrics = metrics
         self._fold = Fold((self.fleet.shard_count, len(metrics)))
         self._follow(self.pipeline.step(0.0, ()))
@@ -170,12 +172,33 @@ class Hosts:
         """
         done: list[Transition] = []
         for at, tick in enumerate(readings):
-            scaled = np.stack(
-                [apply_transform(m, tick[:, j]) for j, m in enumerate(self._metrics)], axis=1
-            )
-            for block in self._fold.push(float(at), scaled):
-                done += self.exchange(float(at), block, order or tuple(self.agents))
+            done += self.tick(float(at), tick, order)
         return done
+
+    def tick(self, at: float, tick: Floats, order: Sequence[str] | None = None) -> list[Transition]:
+        """Return the transitions that the readings (S, M) of one second cause."""
+        scaled = np.stack(
+            [apply_transform(m, tick[:, j]) for j, m in enumerate(self._metrics)], axis=1
+        )
+        done: list[Transition] = []
+        for block in self._fold.push(at, scaled):
+            done += self.exchange(at, block, order or tuple(self.agents))
+        return done
+
+    def carry(self, fleet: Fleet, *joined: Inventory) -> None:
+        """Go on with another fleet: hosts that ``joined`` send from now on, those gone do not.
+
+        Readings are those of the shards of all that send, in the order of the first fleet, those
+        who joined behind.
+        """
+        self.pipeline = self.pipeline.carried(fleet)
+        self.agents = {h: a for h, a in self.agents.items() if h in fleet.hosts}
+        for inventory in joined:
+            self.agents[inventory.host] = Evidence(inventory)
+        self.fleet = fleet
+        if joined:
+            self._fold = Fold((fleet.shard_count, len(self._metrics)))
+        self._follow(self.pipeline.step(0.0, ()))
 
     def exchange(self, at: float, block: Block, order: Iterable[str]) -> list[Transition]:
         """Pass one block of the whole fleet up, its summaries down, its evidence up."""
@@ -200,6 +223,7 @@ class Hosts:
         return self.agents[host].offer(Block(block.rung, block.index, mine))
 
     def _follow(self, result: StepResult) -> None:
+        self.said += result.audit
         if result.plan is not None:
             for agent in self.agents.values():
                 agent.adopt(result.plan)

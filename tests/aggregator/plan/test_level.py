@@ -5,9 +5,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tessera.aggregator.plan.epochs import Epochs
 from tessera.aggregator.plan.level import LevelBook, LevelCell
 from tessera.aggregator.state.fleet import Fleet
-from tessera.aggregator.plan.epochs import Epochs
 from tessera.engine.evalue import Validity
 from tessera.engine.level import REVIEWS, LevelChannel, LevelReport
 from tessera.engine.margin import LEVEL_LAMBDAS

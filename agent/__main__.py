@@ -1,0 +1,158 @@
+"""`tessera-agent`: the daemon, and two commands to look and to record without an aggregator.
+
+Apart, because only a command line reads the environment and ends a process.
+"""
+
+import os
+
+# Small arrays gain nothing from threads, and a host has better use for its cores.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from random import SystemRandom
+from threading import Event
+
+import click
+import structlog
+
+from .. import __version__
+from ..adapters.base import SourceUnavailable
+from ..adapters.recording import BadRecording
+from ..settings.clock import SystemClock
+from ..settings.logs import start_logs
+from .assembly import BadStart
+from .check import check as check_table
+from .config import AgentSettings, state_folder, told
+from .folder import BadFolder
+from .grid import Grid
+from .identity import identify
+from .inventory import interval_of
+from .program import NAME, Found, Refused, find_sources, read_settings, say, settings_options
+from .record import Pace
+from .record import record as write_record
+from .runtime import Agent
+
+NO_SOURCE = 3  # exit status
+
+
+@click.group(
+    NAME,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@settings_options
+@click.option("--check-config", is_flag=True, help="print the settings in effect and end")
+@click.version_option(__version__, prog_name=NAME)
+@click.pass_context
+def agent(context: click.Context, /, *, check_config: bool, **flags: object) -> int | None:
+    """Read this host's accelerators each second and stream evidence to the aggregator.
+
+    Every option is also a key of the TOML file and a variable TESSERA_<KEY>. Exit status: 0 ended
+    by a signal, 2 bad settings, 3 no accelerator here, 4 another agent of this host took over.
+    """
+    context.obj = flags
+    if context.invoked_subcommand is not None:
+        return None
+    settings, strange = read_settings(flags)
+    folder = state_folder(settings, os.environ, Path.home())
+    if check_config:
+        click.echo(told(settings, folder))
+        for line in strange:
+            say(f"{NAME}: {line}")
+        return 0
+    return _daemon(settings, strange, folder)
+
+
+@agent.command("check", short_help="what is readable here")
+@settings_options
+@click.pass_obj
+def check(above: dict[str, object], /, **flags: object) -> None:
+    """Print one reading of every counter here, or why there is none. Exit status 0."""
+    settings, _ = read_settings(_over(above, flags))
+    now = SystemClock().now()
+    found = find_sources(settings, now)
+    click.echo(check_table(found.sources, found.absent, now))
+
+
+@agent.command("record", short_help="write a recording of this host")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--seconds", type=click.FloatRange(min=0.0, min_open=True), help="how long")
+@settings_options
+@click.pass_obj
+def record(
+    above: dict[str, object], /, *, folder: Path, seconds: float | None, **flags: object
+) -> None:
+    """Write what is readable here to DIR, until --seconds are over or Ctrl-C."""
+    settings, _ = read_settings(_over(above, flags))
+    clock = SystemClock()
+    found = _needed(find_sources(settings, clock.now()))
+    ending = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ending.set())
+    interval = interval_of(found.sources, settings.tick_seconds)
+    count = None if seconds is None else max(1, round(seconds / interval))
+    pace = Pace(clock, Grid(interval), count, lambda wait: not ending.wait(wait))
+    host = identify(settings.host, SystemRandom()).host
+    try:
+        taken = write_record(folder, found.sources, host, pace, lambda line: say(f"{NAME}: {line}"))
+    except (BadRecording, SourceUnavailable, ValueError) as bad:
+        raise Refused(str(bad)) from None
+    except OSError as fault:
+        message = f"{folder}: {(fault.strerror or 'cannot be written').lower()}; nothing was kept"
+        raise Refused(message) from None
+    click.echo(f"{folder}: {taken} ticks; play them with tessera replay {folder}")
+
+
+def _over(above: dict[str, object], flags: dict[str, object]) -> dict[str, object]:
+    """Return the flags of the command over those that stood before its name."""
+    return above | {key: value for key, value in flags.items() if value not in (None, ())}
+
+
+def _needed(found: Found) -> Found:
+    if not found.sources:
+        why = "; ".join(str(reason) for reason in found.absent)
+        message = f"no accelerator to read: {why}; name a source, as in --source recording"
+        raise Refused(message, NO_SOURCE)
+    return found
+
+
+def _daemon(settings: AgentSettings, strange: tuple[str, ...], folder: Path) -> int:
+    clock = SystemClock()
+    start_logs(sys.stderr, clock, layout=settings.log_layout, level=settings.log_level)
+    log = structlog.get_logger("agent")
+    for line in strange:
+        log.warning("unknown variable", what=line)
+    found = _needed(find_sources(settings, clock.now()))
+    return asyncio.run(_live(Agent(settings, found.sources, clock, SystemRandom(), folder=folder)))
+
+
+async def _live(running: Agent) -> int:
+    try:
+        await running.start()
+    except (BadFolder, BadStart, SourceUnavailable) as bad:
+        await running.stop()
+        raise Refused(str(bad)) from None
+    return await running.run()
+
+
+def main() -> None:
+    """Run the command line; whatever is wrong with it is one line on standard error."""
+    try:
+        done = agent.main(prog_name=NAME, standalone_mode=False)
+    except Refused as refused:
+        say(f"{NAME}: {refused}")
+        sys.exit(refused.status)
+    except click.ClickException as bad:
+        say(f"{NAME}: {' '.join(bad.format_message().rstrip('.').split())}; see --help")
+        sys.exit(2)
+    except click.Abort:
+        sys.exit(130)
+    sys.exit(done if isinstance(done, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

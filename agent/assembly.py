@@ -1,0 +1,124 @@
+"""Put an agent's parts together: who it is, what it has, what it knew, whom it speaks to.
+
+Apart from the runtime, which says when each part is called: this happens once, at the start.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from .. import __version__
+from ..adapters.base import CounterSource, Shard
+from ..adapters.catalogue import default_catalogue
+from ..adapters.metric import Metric
+from ..proto.messages import Inventory
+from ..settings.clock import Clock
+from .backoff import Backoff
+from .checkpoint import Checkpoints
+from .config import AgentSettings
+from .exchange import Desk, Exchange
+from .facts import Facts
+from .folder import Folder, unwritable
+from .identity import Identity, identify
+from .intake import Intake
+from .inventory import (
+    Named,
+    catalogue_of,
+    interval_of,
+    judged_metrics,
+    survey,
+    with_version,
+    yielded,
+)
+from .ledger import Opened, open_ledger
+from .ring import Ring
+from .sampler import Sampler
+from .uplink import Speaker, Uplink
+
+DRIVEN_WAIT: Final = 0.02, 0.2  # seconds before the next attempt where nobody else reconnects
+
+
+class BadStart(Exception):  # noqa: N818 - named for what it says
+    """Why this agent cannot start, in one line that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A started agent's parts."""
+
+    identity: Identity
+    inventory: Inventory
+    opened: Opened
+    intake: Intake
+    ring: Ring
+    exchange: Exchange
+
+
+async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not the agent's own
+    settings: AgentSettings,
+    *,
+    sources: Sequence[CounterSource],
+    sampler: Sampler,
+    folder: Folder,
+    facts: Facts,
+    clock: Clock,
+    random: Random,
+) -> Parts:
+    """Ask the sources what there is, take up what was known of it, and write both down.
+
+    Raises ``BadFolder``, ``BadStart`` and ``SourceUnavailable``, each one line.
+    """
+    identity = identify(settings.host, random)
+    shards = [shard for source in sources for shard in source.shards()]
+    metrics = await _metrics(sources, sampler, clock)
+    inventory, opened = _take_up(settings, identity, shards, metrics, folder)
+    ids = tuple(shard.id for shard in inventory.shards)
+    intake = Intake(ids, metrics, interval_of(sources, settings.tick_seconds))
+    ring = Ring(ids, inventory.metrics)
+    desk = Desk(opened, intake, ring, facts)
+    exchange = Exchange(identity, inventory, desk, clock, __version__)
+    exchange.follow()
+    return Parts(identity, inventory, opened, intake, ring, exchange)
+
+
+def link(target: str, speaker: Speaker, clock: Clock, random: Random, *, paced: bool) -> Uplink:
+    """Return the link to the aggregator at ``target``; ``paced`` as the runtime is."""
+    backoff = Backoff(random) if paced else Backoff(random, *DRIVEN_WAIT)
+    return Uplink(target, speaker, clock, backoff)
+
+
+async def _metrics(
+    sources: Sequence[CounterSource], sampler: Sampler, clock: Clock
+) -> tuple[Metric, ...]:
+    """Return what the sources yield that can be judged, by asking them once."""
+    sample = await sampler.ask(clock.now())
+    names = yielded(sample.readings, sources)
+    metrics = judged_metrics(names, catalogue_of(sources, default_catalogue()))
+    if not metrics:
+        who = ", ".join(source.name for source in sources) or "no source"
+        message = f"{who}: nothing that can be judged now; see tessera-agent check"
+        raise BadStart(message)
+    return metrics
+
+
+def _take_up(
+    settings: AgentSettings,
+    identity: Identity,
+    shards: Sequence[Shard],
+    metrics: Sequence[Metric],
+    folder: Folder,
+) -> tuple[Inventory, Opened]:
+    """Return the inventory and the evidence that belongs to it."""
+    said = Named(settings.job, settings.role, settings.sku)
+    try:
+        found = survey(identity, shards, metrics, said)
+    except ValueError as bad:
+        raise BadStart(str(bad)) from None
+    try:
+        inventory = with_version(found, folder.inventory)
+        opened = open_ledger(Checkpoints(folder.path), inventory)
+        opened.ledger.begin()
+    except OSError as fault:
+        raise unwritable(folder.path, fault) from None
+    return inventory, opened

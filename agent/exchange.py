@@ -1,0 +1,188 @@
+"""What an agent and its aggregator say to each other: blocks up, summaries down, evidence up.
+
+Apart from the link, which carries anything, and from the runtime, which knows when: here is what
+each message means to the evidence of this host.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from ..proto import decode, encode
+from ..proto.messages import Inventory, Up1
+from ..proto.pack import BadMessage
+from ..proto.schema import MAJOR, MINOR, ingest
+from ..settings.clock import Clock
+from .clock_offset import ClockOffset
+from .facts import Facts
+from .fold import Block
+from .identity import Identity
+from .intake import Intake
+from .ledger import Opened
+from .ring import Ring
+
+HEARTBEAT: Final = 5.0  # seconds, unless the aggregator wishes another number
+NS: Final = 1_000_000_000
+
+Send = Callable[[ingest.FromAgent], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the exchange works on: the host's evidence, its intake, its ring and its facts."""
+
+    opened: Opened
+    intake: Intake
+    ring: Ring
+    facts: Facts
+
+
+class Exchange:
+    """One host's side of the conversation. Everything here runs in the event loop.
+
+    ``refused`` counts messages that made no sense, ``unbet`` blocks that could not be offered.
+    """
+
+    def __init__(
+        self, identity: Identity, inventory: Inventory, desk: Desk, clock: Clock, software: str
+    ) -> None:
+        """Take who speaks, of what; :attr:`send` is set by who has a link."""
+        self.send: Send = lambda _message: False
+        self.refused = self.unbet = 0
+        self.offset = ClockOffset(clock)
+        self._identity = identity
+        self._inventory = inventory
+        self._ledger = desk.opened.ledger
+        self._opened = desk.opened
+        self._intake = desk.intake
+        self._ring = desk.ring
+        self._facts = desk.facts
+        self._clock = clock
+        self._software = software
+        self._shape = (len(inventory.shards), len(inventory.metrics))
+        self._heartbeat = HEARTBEAT
+        self._beat_at = 0.0  # monotonic second of the next heartbeat
+        self._skewed: set[int] = set()  # rungs
+        self._log = structlog.get_logger("agent")
+
+    def follow(self) -> None:
+        """Let the intake fold what the plan needs."""
+        self._intake.watch(self._ledger.evidence.columns())
+
+    def hello(self) -> ingest.Hello:
+        """Return who speaks.
+
+        Evidence that began anew is said to be lost until a plan has been taken up with it.
+        """
+        resumed = self._opened.resumed or self._ledger.evidence.plan is not None
+        return ingest.Hello(
+            major=MAJOR,
+            minor=MINOR,
+            host=self._identity.host,
+            instance=self._identity.instance,
+            boot_id=self._identity.boot_id,
+            software=self._software,
+            resumed=resumed,
+            lost="" if resumed else self._opened.lost,
+        )
+
+    def greeting(self, welcome: ingest.Welcome) -> Iterator[ingest.FromAgent]:
+        """Yield inventory, last evidence of each rung, and facts that nobody has stored."""
+        if welcome.heartbeat_seconds > 0:
+            self._heartbeat = welcome.heartbeat_seconds
+        self._beat_at = 0.0
+        yield self._inventory_message()
+        for _, up2 in sorted(self._ledger.last.items()):
+            now = replace(up2, inventory=self._inventory.version)
+            yield ingest.FromAgent(up2=encode.up2(now))
+        for fact in self._facts:
+            yield ingest.FromAgent(fact=fact)
+
+    def offer(self, blocks: Iterable[Block]) -> Iterator[Up1]:
+        """Yield, one by one, the values of ``blocks`` as they may be sent."""
+        evidence = self._ledger.evidence
+        for block in (b for b in blocks if evidence.asks_for(b.rung, b.index)):
+            try:
+                up1 = self._ledger.offer(block)
+            except ValueError as bad:
+                self.unbet += 1
+                self._log.warning("block not offered", rung=block.rung, reason=str(bad))
+                continue
+            yield replace(up1, eligible=self._eligible(up1))
+
+    def take(self, message: ingest.FromAggregator) -> None:
+        """Do what one message of the aggregator asks for; a bad one is counted and forgotten."""
+        kind = message.WhichOneof("body")
+        try:
+            if kind == "plan":
+                self._take_plan(message.plan)
+            elif kind == "down":
+                self._take_down(message.down)
+            elif kind == "ack":
+                self.offset.answered(message.ack.heartbeat_ns, message.ack.received_ns)
+                self._facts.stored(message.ack.facts)
+            elif kind == "need_inventory":
+                self.send(self._inventory_message())
+            elif kind == "raw_ticks_request":
+                self._take_request(message.raw_ticks_request)
+        except BadMessage as bad:
+            self.refused += 1
+            self._log.warning("bad message of the aggregator", reason=str(bad))
+
+    def beat(self) -> None:
+        """Send a heartbeat if it is due."""
+        now = self._clock.monotonic()
+        if now < self._beat_at:
+            return
+        offset, round_trip = self.offset.offset, self.offset.round_trip
+        beat = ingest.Heartbeat(
+            sent_ns=self.offset.sent(),
+            clock_offset_seconds=offset,
+            round_trip_seconds=round_trip,
+        )
+        if self.send(ingest.FromAgent(heartbeat=beat)):
+            self._beat_at = now + self._heartbeat
+
+    def _take_plan(self, message: ingest.Plan) -> None:
+        plan = decode.plan(message)
+        try:
+            news = self._ledger.adopt(plan)
+        except ValueError as bad:
+            raise BadMessage(("Plan", "shards"), str(bad)) from None
+        if news:
+            self.follow()
+            self._log.info("plan taken up", plan=plan.id)
+
+    def _take_down(self, message: ingest.Down) -> None:
+        up2 = self._ledger.answer(decode.downs(message, self._shape))
+        if up2 is not None:
+            self.send(ingest.FromAgent(up2=encode.up2(up2)))
+
+    def _take_request(self, request: ingest.RawTicksRequest) -> None:
+        try:
+            ticks = self._ring.ticks(request.shard, request.from_ns / NS)
+        except KeyError:
+            refused = f"host {self._identity.host} has no shard {request.shard!r:.80}"
+            told = ingest.RawTicks(id=request.id, shard=request.shard, refused=refused)
+        else:
+            told = encode.raw_ticks(ticks, request.id)
+        self.send(ingest.FromAgent(raw_ticks=told))
+
+    def _inventory_message(self) -> ingest.FromAgent:
+        return ingest.FromAgent(inventory=encode.inventory(self._inventory))
+
+    def _eligible(self, up1: Up1) -> npt.NDArray[np.bool_]:
+        """Return the rows (S,) that may stand in summaries: none if our clock is too far off."""
+        skewed = self.offset.too_far(up1.rung)
+        if skewed and not self._skewed:  # said once, at the shortest rung
+            self._log.warning(
+                "this host's clock is off: its blocks are not compared; set it by NTP",
+                reason="clock_skew",
+                seconds=round(self.offset.offset, 3),
+            )
+        (self._skewed.add if skewed else self._skewed.discard)(up1.rung)
+        return up1.eligible & ~np.bool_(skewed)

@@ -1,0 +1,61 @@
+"""Hard events of this host that the aggregator has not yet said it has stored.
+
+Apart from the uplink, because a fact must outlive the link that was down when it happened.
+"""
+
+from collections.abc import Collection, Iterator
+from typing import Final
+
+from ..proto.schema import ingest
+
+MOST: Final = 1000  # waiting; beyond, the oldest is dropped and counted
+
+
+class Facts:
+    """Facts by (shard, code): said when one is raised and when it clears, until acknowledged."""
+
+    def __init__(self) -> None:
+        """Know of nothing."""
+        self.dropped = 0
+        self._standing: set[tuple[str, str]] = set()
+        self._waiting: dict[int, ingest.Fact] = {}
+        self._last = 0
+
+    def __iter__(self) -> Iterator[ingest.Fact]:
+        """Yield what was not acknowledged, oldest first."""
+        return iter(tuple(self._waiting.values()))
+
+    @property
+    def standing(self) -> tuple[str, ...]:
+        """Return the codes of the facts that stand, sorted."""
+        return tuple(sorted({code for _, code in self._standing}))
+
+    def say(
+        self, code: str, at: float, *, stands: bool, shard: str = "", detail: str = ""
+    ) -> ingest.Fact | None:
+        """Return the message that fact ``code`` now ``stands`` or not, None where that is known.
+
+        ``shard`` "" is the host, ``at`` Unix seconds.
+        """
+        if stands == ((shard, code) in self._standing):
+            return None
+        (self._standing.add if stands else self._standing.discard)((shard, code))
+        self._last += 1
+        fact = ingest.Fact(
+            id=self._last,
+            shard=shard,
+            code=code,
+            detail=detail,
+            at_ns=round(at * 1e9),
+            cleared=not stands,
+        )
+        self._waiting[fact.id] = fact
+        if len(self._waiting) > MOST:
+            del self._waiting[next(iter(self._waiting))]
+            self.dropped += 1
+        return fact
+
+    def stored(self, ids: Collection[int]) -> None:
+        """Forget the facts that the aggregator has stored."""
+        for number in ids:
+            self._waiting.pop(number, None)

@@ -1,0 +1,154 @@
+"""What this host has: its shards and the metrics that its sources yield, as one inventory.
+
+Apart, because rows and columns of every message follow it, and its version must grow with it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Protocol, runtime_checkable
+
+from ..adapters.base import Absent, CounterSource, Reading, Shard
+from ..adapters.catalogue import Catalogue
+from ..adapters.metric import Metric
+from ..engine.snapshot import named, restored, snapshot
+from ..proto.messages import Inventory, PathNode, ShardRow
+from .identity import Identity
+from .packed import packed, unpacked
+
+JUDGED: Final = frozenset({"gauge", "counter"})  # counts, events and states have other engines
+_CLASSES: Final = named(Inventory, ShardRow, PathNode)
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A source that says itself what its readings mean and how many seconds lie between them."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The catalogue, with the source's own overrides."""
+        ...
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two ticks."""
+        ...
+
+
+@runtime_checkable
+class Listed(Protocol):
+    """A source that says which metrics it yields, now or later."""
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        """The names of its metrics."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What settings say of all shards of this host; "" = what the source says."""
+
+    job: str = ""
+    role: str = ""
+    sku: str = ""
+
+
+def survey(
+    identity: Identity,
+    shards: Sequence[Shard],
+    metrics: Sequence[Metric],
+    said: Named,
+) -> Inventory:
+    """Return the inventory, version 1, of ``shards`` in their order and ``metrics`` by name.
+
+    Raises ``ValueError`` (one line) where two shards have one id.
+    """
+    seen: set[str] = set()
+    for shard in shards:
+        if shard.id in seen:
+            message = f"two sources serve the shard {shard.id!r}: leave one of them out"
+            raise ValueError(message)
+        seen.add(shard.id)
+    rows = sorted(metrics, key=lambda metric: metric.name)
+    return Inventory(
+        host=identity.host,
+        version=1,
+        shards=tuple(_row(shard, said) for shard in shards),
+        metrics=tuple(metric.name for metric in rows),
+        units=tuple(metric.unit for metric in rows),
+        boot_id=identity.boot_id,
+    )
+
+
+def judged_metrics(names: Iterable[str], catalogue: Catalogue) -> tuple[Metric, ...]:
+    """Return the rows of the ``names`` that evidence can judge, sorted by name."""
+    rows = (catalogue.of(name) for name in sorted(set(names)))
+    return tuple(row for row in rows if row.kind in JUDGED)
+
+
+def yielded(readings: Iterable[Reading], sources: Sequence[CounterSource]) -> set[str]:
+    """Return the metrics of a tick's ``readings`` and those that ``sources`` list themselves.
+
+    One that no shard supports is left out.
+    """
+    seen = {
+        reading.metric
+        for reading in readings
+        if not (isinstance(reading.value, Absent) and reading.value.kind == "unsupported")
+    }
+    return seen.union(*(source.metrics for source in sources if isinstance(source, Listed)))
+
+
+def catalogue_of(sources: Sequence[CounterSource], shipped: Catalogue) -> Catalogue:
+    """Return the shipped catalogue with what the sources say themselves laid over it."""
+    rows = dict(shipped.rows)
+    for source in sources:
+        if isinstance(source, Described):
+            rows |= {
+                name: row
+                for name, row in source.catalogue.rows.items()
+                if shipped.rows.get(name) != row
+            }
+    return replace(shipped, rows=rows)
+
+
+def interval_of(sources: Sequence[CounterSource], told: float) -> float:
+    """Return the seconds between two ticks: ``told``, or a source's own where that is longer."""
+    return max([told, *(s.interval for s in sources if isinstance(s, Described))])
+
+
+def with_version(inventory: Inventory, file: Path) -> Inventory:
+    """Return ``inventory`` with its version: the one's in ``file``, or the next if it differs.
+
+    Writes the file if need be; raises ``OSError`` where that cannot be. A file that is not an
+    inventory counts as none.
+    """
+    before = _stored(file)
+    if before is not None and replace(before, version=1) == inventory:
+        return before
+    now = replace(inventory, version=1 if before is None else before.version + 1)
+    draft = file.with_suffix(".new")
+    draft.write_bytes(packed(snapshot(now)))
+    draft.replace(file)
+    return now
+
+
+def _stored(file: Path) -> Inventory | None:
+    try:
+        found = restored(unpacked(file.read_bytes()), _CLASSES)
+    except (FileNotFoundError, ValueError):
+        return None
+    return found if isinstance(found, Inventory) else None
+
+
+def _row(shard: Shard, said: Named) -> ShardRow:
+    kinds = shard.path_kinds or ("",) * len(shard.path)
+    return ShardRow(
+        id=shard.id,
+        kind=shard.kind,
+        sku=said.sku or shard.sku,
+        job=said.job or shard.job,
+        role=said.role or shard.role,
+        path=tuple(PathNode(*node) for node in zip(shard.path, kinds, strict=True)),
+    )

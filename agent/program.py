@@ -1,0 +1,121 @@
+"""What the agent's commands share: their options, their settings, and how they refuse.
+
+Apart from the commands, so that each of them reads its settings in the same way and says no in
+one voice: one line on standard error.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from ..adapters.base import CounterSource, SourceUnavailable
+from ..adapters.registry import UnknownName
+from ..adapters.sources import detect, open_source
+from ..settings.load import BadSettings, load
+from .config import AgentSettings, own_environ
+
+NAME = "tessera-agent"
+Command = TypeVar("Command", bound=Callable[..., object])
+
+_HELP = {
+    "aggregator": "where the aggregator listens, HOST:PORT",
+    "agent_http": "where /healthz and /metrics are served, HOST:PORT",
+    "state_dir": "folder for all that is written",
+    "host": "name of this host; default: the machine's id",
+    "job": "job of all shards here, unless the source says",
+    "role": "role of all shards here, unless the source says",
+    "sku": "SKU of all shards here, in place of what the source says",
+    "source": "auto, nvml, recording or synthetic",
+    "recording": "folder to play, for --source recording",
+    "beneath": "serve only the shards beneath this node of the recording",
+    "shards": "serve only these shards of the recording; may be repeated",
+    "began": "Unix second at which the recording's second 0 lies; default: now",
+    "tick_seconds": "seconds between two ticks",
+    "budget": "seconds that the sources have for a tick",
+    "log_layout": "text or json",
+    "log_level": "debug, info, warning or error",
+}
+
+
+class Refused(Exception):  # noqa: N818 - named for what it says
+    """Why a command does nothing: one line that names what, where and what to do."""
+
+    def __init__(self, message: str, status: int = 2) -> None:
+        """Keep the message as one line, and the exit ``status``."""
+        super().__init__(" ".join(message.split()))
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The sources that the settings ask for, and the reasons of those that have nothing."""
+
+    sources: tuple[CounterSource, ...]
+    absent: tuple[SourceUnavailable, ...] = ()
+
+
+def settings_options(command: Command) -> Command:
+    """Give ``command`` one option for each setting, and ``--config``."""
+    for key in reversed(list(AgentSettings.model_fields)):
+        command = click.option(
+            "--" + key.replace("_", "-"),
+            key,
+            multiple=key == "shards",
+            default=None,
+            metavar="VALUE",
+            help=_HELP[key],
+        )(command)
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        metavar="FILE.toml",
+        help="settings; flags and TESSERA_* variables come before it",
+    )(command)
+
+
+def read_settings(flags: Mapping[str, object]) -> tuple[AgentSettings, tuple[str, ...]]:
+    """Return the settings and a line for each variable that no program knows; or refuse."""
+    said = {key: value for key, value in flags.items() if value not in (None, ())}
+    file = said.pop("config", None)
+    mine, strange = own_environ(os.environ)
+    try:
+        found = load(
+            AgentSettings, flags=said, environ=mine, file=file if isinstance(file, Path) else None
+        )
+    except BadSettings as bad:
+        raise Refused(str(bad)) from None
+    return found, strange
+
+
+def find_sources(settings: AgentSettings, began: float) -> Found:
+    """Return the sources that ``settings`` name, opened; or refuse.
+
+    ``began`` is where a played source's second 0 lies unless the settings say so.
+    """
+    if settings.source == "auto":
+        if settings.options != AgentSettings().options:
+            message = "recording, beneath, shards and began need a source: add --source recording"
+            raise Refused(message)
+        detected = detect()
+        return Found(detected.sources, detected.absent)
+    played = settings.source != "nvml" and settings.began is None
+    wanted = settings.model_copy(update={"began": began}) if played else settings
+    try:
+        source = open_source(settings.source, wanted.options)
+        source.shards()
+    except SourceUnavailable as unavailable:
+        return Found((), (unavailable,))
+    except (UnknownName, ValueError, OSError) as bad:
+        raise Refused(str(bad)) from None
+    return Found((source,))
+
+
+def say(line: str) -> None:
+    """Write a line to standard error, at once."""
+    click.echo(line, err=True)
+    sys.stderr.flush()

@@ -1,0 +1,301 @@
+"""The agent as it runs: sources, intake, evidence, link, files and health, put together.
+
+Apart, because this alone knows when each of them is called; it is the one place where an error
+nobody foresaw is caught, logged, and survived.
+"""
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from math import nan
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import structlog
+
+from ..adapters.base import CounterSource
+from ..engine.ranks import stream_key
+from ..proto import encode
+from ..proto.messages import Inventory, Up1
+from ..proto.schema import ingest
+from ..settings.clock import Clock
+from .assembly import Parts, assemble, link
+from .config import AgentSettings
+from .evidence import Evidence
+from .exchange import Exchange
+from .facts import Facts
+from .fold import Block
+from .folder import Folder
+from .grid import Grid
+from .health import LATEST, Health, Vitals
+from .inventory import interval_of
+from .keeper import Keeper
+from .sampler import Sample, Sampler
+from .uplink import Uplink
+
+LINK_AGAIN: Final = 5.0  # seconds after an error of ours in the link
+QUIET: Final = 60.0  # seconds between two lines of log about one thing
+SPREAD: Final = 10  # the hosts' UP1 are spread over this part of a block,
+LONGEST_SPREAD: Final = 2.0  # but over no more seconds: a DOWN waits no longer than 5 s for them
+SHARE: Final = 0.8  # of a tick that sources may take
+UNRESPONSIVE: Final = "driver_unresponsive"
+SUPERSEDED: Final = 4  # exit status
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)  # that end a live agent in good order
+
+
+class Agent:
+    """One host's agent. ``inventory``, ``uplink`` and ``evidence`` are there after :meth:`start`.
+
+    ``paced`` False is for a driver that moves the clock and calls :meth:`tick`: sources are asked
+    in this thread, block values are sent at once, and nothing happens by itself but the link.
+    """
+
+    uplink: Uplink
+    _parts: Parts
+
+    def __init__(  # noqa: PLR0913 - one parameter for each thing that is not the agent's own
+        self,
+        settings: AgentSettings,
+        sources: Sequence[CounterSource],
+        clock: Clock,
+        random: Random,
+        *,
+        folder: Path,
+        paced: bool = True,
+    ) -> None:
+        """Take what the agent reads, when, and the ``folder`` it writes in; nothing is opened."""
+        self._settings, self._clock, self._random = settings, clock, random
+        self._sources, self._paced = tuple(sources), paced
+        self._grid = Grid(interval_of(sources, settings.tick_seconds))
+        budget = min(settings.budget, SHARE * self._grid.interval)
+        self._sampler = Sampler(sources, budget if paced else None)
+        self._folder = Folder(folder)
+        self._facts = Facts()
+        self._health = Health(settings.agent_http, self.vitals)
+        self._counts: Counter[str] = Counter()
+        self._silent: tuple[str, ...] = ()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._keeper: Keeper | None = None
+        self._number: int | None = None  # of the last tick, on the grid of the wall clock
+        self._ticked = nan  # monotonic seconds
+        self._spread = 0.0  # share of the spread that is this host's
+        self._said: dict[str, float] = {}  # monotonic seconds by what was logged
+        self._ending = asyncio.Event()
+        self._log = structlog.get_logger("agent")
+
+    @property
+    def evidence(self) -> Evidence:
+        """Return the host's evidence, to be read."""
+        return self._parts.opened.ledger.evidence
+
+    @property
+    def inventory(self) -> Inventory:
+        """Return what the host has."""
+        return self._parts.inventory
+
+    async def start(self) -> None:
+        """Find out who we are and what we have, take up evidence, and begin to connect.
+
+        Raises ``BadFolder``, ``BadStart`` and ``SourceUnavailable``, each one line.
+        """
+        if self._paced:
+            for number in SIGNALS:
+                asyncio.get_running_loop().add_signal_handler(number, self._ending.set)
+        self._folder.hold()
+        parts = self._parts = await assemble(
+            self._settings,
+            sources=self._sources,
+            sampler=self._sampler,
+            folder=self._folder,
+            facts=self._facts,
+            clock=self._clock,
+            random=self._random,
+        )
+        speaker = _Guarded(parts.exchange, self._say)
+        self.uplink = link(
+            self._settings.aggregator, speaker, self._clock, self._random, paced=self._paced
+        )
+        parts.exchange.send = self.uplink.send
+        self._keeper = Keeper(parts.opened.ledger, self._clock, aside=self._paced)
+        self._log.info(
+            "agent started",
+            host=parts.identity.host,
+            shards=len(parts.inventory.shards),
+            metrics=len(parts.inventory.metrics),
+            inventory=parts.inventory.version,
+            evidence="resumed" if parts.opened.resumed else parts.opened.lost or "new",
+        )
+        self._tasks.append(asyncio.create_task(self._keep_linked()))
+        if self._paced:
+            self._spread = stream_key(parts.identity.host) / 2.0**64
+            self._serve_health()
+
+    async def tick(self) -> int:
+        """Take one tick at the clock's time; return how many blocks were sent up.
+
+        A tick whose place on the wall clock was taken before, because the clock was set back, is
+        discarded.
+        """
+        at = self._clock.now()
+        number = self._grid.number(at)
+        if self._number is not None and number <= self._number:
+            self._counts["ticks_discarded"] += 1
+            self._say("time went back: ticks are discarded until it is made up for")
+            return 0
+        self._number = number
+        sample = await self._sampler.ask(at)
+        self._note(at, sample)
+        values, absences = self._parts.intake.matrix(sample.readings)
+        self._counts.update(unsupported=absences.unsupported, impossible=absences.impossible)
+        self._counts.update(failed=sum((absences.failed or {}).values()), ticks=1)
+        self._parts.ring.push(at, values)
+        sent = self._send(self._parts.intake.push(at, values))
+        self._ticked = self._clock.monotonic()
+        if not self._paced:
+            self._beat()
+        if self._keeper is not None:
+            await self._keeper.if_due()
+        return sent
+
+    async def run(self) -> int:
+        """Tick each second of the wall clock until a signal comes; return the exit status."""
+        self._tasks.append(asyncio.create_task(self._keep_beating()))
+        try:
+            while await self._grid.next_tick(self._clock, self._ending):
+                try:
+                    await self.tick()
+                except Exception:  # noqa: BLE001  whatever it is, the next tick may do
+                    self._say("a tick failed", failed=True)
+        finally:
+            await self.stop()
+        if self.uplink.superseded:
+            self._log.error("another agent of this host has taken over; this one ends")
+            return SUPERSEDED
+        return 0
+
+    async def stop(self) -> None:
+        """Write a last checkpoint and close everything; calling it twice is harmless."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        if self._keeper is not None:
+            await self._keeper.finish()
+            self._keeper = None
+        if self._paced:
+            for number in SIGNALS:
+                asyncio.get_running_loop().remove_signal_handler(number)
+        self._health.stop()
+        self._sampler.stop()
+        self._folder.release()
+
+    def vitals(self) -> Vitals:
+        """Return how the agent is now; called from other threads."""
+        counters = {"facts_dropped": self._facts.dropped, **self._counts}
+        host, state, offset, age = "", "starting", nan, nan
+        keeper = self._keeper
+        if keeper is not None:
+            parts, link_, age = self._parts, self.uplink, keeper.age
+            host, state, offset = parts.identity.host, link_.state, parts.exchange.offset.offset
+            counters |= {f"{kind}_dropped": n for kind, n in link_.dropped.items()}
+            counters |= {"links": link_.links, "bad_messages": parts.exchange.refused}
+            counters |= {"records_unwritten": parts.opened.ledger.unwritten}
+        return Vitals(
+            host=host,
+            link=state,
+            tick_age=self._clock.monotonic() - self._ticked,
+            checkpoint_age=age,
+            clock_offset=offset,
+            late=max(LATEST, 3 * self._grid.interval),
+            sources={s.name: "silent" if s.name in self._silent else "ok" for s in self._sources},
+            facts=self._facts.standing,
+            counters=counters,
+        )
+
+    def _serve_health(self) -> None:
+        try:
+            self._health.start()
+        except OSError as fault:
+            address = self._settings.agent_http
+            self._log.warning("no health page", address=address, reason=fault.strerror)
+
+    def _note(self, at: float, sample: Sample) -> None:
+        """Tell the aggregator of sources that hang, and the log of those that fail."""
+        self._silent = sample.silent
+        fact = self._facts.say(
+            UNRESPONSIVE, at, stands=bool(sample.silent), detail=", ".join(sample.silent)
+        )
+        if fact is not None:
+            self.uplink.send(ingest.FromAgent(fact=fact))
+            self._log.warning(UNRESPONSIVE, sources=sample.silent, cleared=fact.cleared)
+        for name, error in sample.failed:
+            self._counts["sources_failed"] += 1
+            self._say(f"source {name} failed: {type(error).__name__}: {error}")
+
+    def _send(self, blocks: Sequence[Block]) -> int:
+        """Offer ``blocks``; those that complete while the link is down are counted and gone."""
+        if not self.uplink.up:
+            self._counts["blocks_without_link"] += len(blocks)
+            return 0
+        loop = asyncio.get_running_loop()
+        sent = 0
+        for up1 in self._parts.exchange.offer(blocks):
+            sent += 1
+            wait = self._spread * min(up1.rung / SPREAD, LONGEST_SPREAD)
+            if wait > 0:
+                loop.call_later(wait, self._send_up1, up1)
+            else:
+                self._send_up1(up1)
+        return sent
+
+    def _send_up1(self, up1: Up1) -> None:
+        self.uplink.send(ingest.FromAgent(up1=encode.up1(up1)))
+
+    async def _keep_linked(self) -> None:
+        while not self.uplink.superseded:
+            try:
+                await self.uplink.run()
+            except Exception:  # noqa: BLE001  an error of ours must not cost the link
+                self._say("the link failed", failed=True)
+                await asyncio.sleep(LINK_AGAIN)
+        self._ending.set()
+
+    async def _keep_beating(self) -> None:
+        while True:
+            self._beat()
+            await asyncio.sleep(1.0)
+
+    def _beat(self) -> None:
+        if self.uplink.up:
+            self._parts.exchange.beat()
+
+    def _say(self, what: str, *, failed: bool = False) -> None:
+        """Log ``what``, not more than once a minute; with the error under way if one ``failed``."""
+        now = self._clock.monotonic()
+        self._said = {text: at for text, at in self._said.items() if now - at < QUIET}
+        if what not in self._said:
+            self._said[what] = now
+            self._log.warning(what, exc_info=failed)
+
+
+class _Guarded:
+    """An exchange whose errors end neither the link nor the agent."""
+
+    def __init__(self, exchange: Exchange, say: Callable[..., None]) -> None:
+        self._exchange = exchange
+        self._say = say
+
+    def hello(self) -> ingest.Hello:
+        return self._exchange.hello()
+
+    def greeting(self, welcome: ingest.Welcome) -> Iterable[ingest.FromAgent]:
+        return self._exchange.greeting(welcome)
+
+    def take(self, message: ingest.FromAggregator) -> None:
+        try:
+            self._exchange.take(message)
+        except Exception:  # noqa: BLE001  one message must not end the stream
+            self._exchange.refused += 1
+            self._say(f"a {message.WhichOneof('body')} of the aggregator failed", failed=True)

@@ -1,0 +1,235 @@
+"""The link to the aggregator: one stream, opened again whenever it ends, and a bounded queue.
+
+Apart from what is said over it, because order, loss and reconnecting are the same for every
+message: what cannot be sent now is dropped and counted, and whatever must not be lost is said
+again when the link is back.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from math import inf
+from typing import Final, Protocol, TypeAlias
+
+import grpc.aio
+import structlog
+
+from ..proto.schema import ingest, ingest_stub
+from ..settings.clock import Clock
+from .backoff import Backoff
+
+MOST_WAITING: Final = 512  # messages
+WELCOME_WITHIN: Final = 10.0  # seconds
+OPTIONS: Final = (
+    ("grpc.use_local_subchannel_pool", 1),  # else grpc's own backoff outlives the channel
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.max_receive_message_length", 4 << 20),
+)
+
+Call: TypeAlias = "grpc.aio.StreamStreamCall[ingest.FromAgent, ingest.FromAggregator]"
+
+
+class Speaker(Protocol):
+    """Who speaks over the link and is told what comes."""
+
+    def hello(self) -> ingest.Hello:
+        """Return who speaks, at the beginning of each link."""
+        ...
+
+    def greeting(self, welcome: ingest.Welcome) -> Iterable[ingest.FromAgent]:
+        """Return what is said first on each link that was welcomed."""
+        ...
+
+    def take(self, message: ingest.FromAggregator) -> None:
+        """Do what one message asks for; it must not raise."""
+        ...
+
+
+def _nothing() -> None:
+    """Serve nobody: nobody drives this agent in lock-step."""
+
+
+class Uplink:
+    """The stream to one aggregator.
+
+    ``sent`` counts the messages of this link that were put on their way, ``received`` those of
+    which nothing is left to do, Hello and Welcome included; both begin anew with each link.
+    ``dropped`` counts, by kind, what could not be sent, over all links.
+    """
+
+    def __init__(self, target: str, speaker: Speaker, clock: Clock, backoff: Backoff) -> None:
+        """Take the aggregator's address, HOST:PORT; :meth:`run` connects."""
+        self.target = target
+        self.sent = self.received = self.links = 0
+        self.dropped: dict[str, int] = {}
+        self.on_change: Callable[[], None] = _nothing
+        self.superseded = False
+        self._speaker = speaker
+        self._clock = clock
+        self._backoff = backoff
+        self._waiting: deque[ingest.FromAgent] = deque()
+        self._news = asyncio.Event()
+        self._since = inf  # monotonic second since which the link is up
+        self._refused = self._down = ""
+        self._log = structlog.get_logger("agent")
+
+    @property
+    def up(self) -> bool:
+        """Say whether the aggregator has welcomed us and the stream still stands."""
+        return self._since < inf
+
+    @property
+    def state(self) -> str:
+        """Return "up", or in one line why not."""
+        return "up" if self.up else self._down or "connecting"
+
+    def send(self, message: ingest.FromAgent) -> bool:
+        """Put ``message`` on its way; return False where it was dropped because the link is down.
+
+        When too much waits, old block values go first.
+        """
+        if not self.up or not self._made_room():
+            self._drop(message)
+            return False
+        self._queue(message)
+        return True
+
+    async def run(self) -> None:
+        """Connect, and again each time that the link ends, until another instance takes over."""
+        while not self.superseded:
+            self._refused = ""
+            reason = await self._link()
+            lasted = self._clock.monotonic() - self._since if self.up else 0.0
+            wait = self._backoff.refused() if self._refused else self._backoff.after(lasted)
+            self._end(reason)
+            if not self.superseded:
+                await asyncio.sleep(wait)
+
+    async def _link(self) -> str:
+        """Serve one link to its end; return in one line why it ended."""
+        async with grpc.aio.insecure_channel(self.target, options=OPTIONS) as channel:
+            call = ingest_stub(channel).Exchange()
+            try:
+                await self._serve(call)  # pyright: ignore[reportArgumentType]  # it knows the generated modules by two names
+            except grpc.aio.AioRpcError as fault:
+                return _line(fault)
+            except TimeoutError:
+                return f"the aggregator did not answer within {WELCOME_WITHIN:g} s"
+            except asyncio.InvalidStateError:
+                return "the stream was closed"  # while a message was written
+            finally:
+                call.cancel()
+        return self._refused or "the aggregator closed the stream"
+
+    async def _serve(self, call: Call) -> None:
+        self.sent = self.received = 0
+        self._waiting.clear()
+        hello = ingest.FromAgent(hello=self._speaker.hello())
+        self.sent += 1
+        await call.write(hello)
+        first = await asyncio.wait_for(call.read(), WELCOME_WITHIN)
+        if not isinstance(first, ingest.FromAggregator):
+            await _raise_status(call)
+            return
+        self._take(first)
+        if not self.up:
+            return
+        reading = asyncio.create_task(self._read(call))
+        writing = asyncio.create_task(self._write(call))
+        try:
+            done, _ = await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
+            for task in sorted(done, key=lambda task: task is writing):
+                task.result()
+        finally:
+            reading.cancel()
+            writing.cancel()
+            await asyncio.gather(reading, writing, return_exceptions=True)
+
+    async def _read(self, call: Call) -> None:
+        while isinstance(message := await call.read(), ingest.FromAggregator):
+            self._take(message)
+            if self.superseded or self._refused:
+                return
+        await _raise_status(call)
+
+    async def _write(self, call: Call) -> None:
+        while True:
+            while self._waiting:
+                await call.write(self._waiting.popleft())
+            self._news.clear()
+            await self._news.wait()
+
+    def _take(self, message: ingest.FromAggregator) -> None:
+        kind = message.WhichOneof("body")
+        if kind == "refused":
+            self._refused = f"the aggregator refuses this agent: {message.refused.reason}"
+        elif kind == "superseded":
+            self.superseded = True
+        elif kind == "welcome":
+            self._welcomed(message.welcome)
+        elif self.up:
+            self._speaker.take(message)
+        self.received += 1
+        self.on_change()
+
+    def _welcomed(self, welcome: ingest.Welcome) -> None:
+        self._since = self._clock.monotonic()
+        self.links += 1
+        self._down = ""
+        self._log.info("link is up", aggregator=self.target, link=self.links)
+        for message in self._speaker.greeting(welcome):
+            self._queue(message)
+
+    def _end(self, reason: str) -> None:
+        """Say why the link ended or could not be made, unless that was said last."""
+        self._since = inf
+        self.sent = self.received = 0
+        for message in self._waiting:
+            self._drop(message)
+        self._waiting.clear()
+        if reason != self._down and not self.superseded:
+            self._log.warning("link is down", aggregator=self.target, reason=reason)
+        self._down = reason
+        self.on_change()
+
+    def _queue(self, message: ingest.FromAgent) -> None:
+        self._waiting.append(message)
+        self.sent += 1
+        self._news.set()
+        self.on_change()
+
+    def _made_room(self) -> bool:
+        """Return whether one more may wait; the oldest UP1, or else UP2, makes room if need be."""
+        if len(self._waiting) < MOST_WAITING:
+            return True
+        for kind in ("up1", "up2"):
+            old = next((m for m in self._waiting if m.WhichOneof("body") == kind), None)
+            if old is not None:
+                self._waiting.remove(old)
+                self.sent -= 1
+                self._drop(old)
+                return True
+        return False
+
+    def _drop(self, message: ingest.FromAgent) -> None:
+        kind = message.WhichOneof("body") or "empty"
+        self.dropped[kind] = self.dropped.get(kind, 0) + 1
+
+
+async def _raise_status(call: Call) -> None:
+    """Raise the error that a stream ended with, if it was one."""
+    code = await call.code()
+    if code is not grpc.StatusCode.OK:
+        raise grpc.aio.AioRpcError(
+            code,
+            await call.initial_metadata(),
+            await call.trailing_metadata(),
+            await call.details(),
+        )
+
+
+def _line(fault: grpc.aio.AioRpcError) -> str:
+    """Return one line for a person: what gRPC calls it, and the first line of its details."""
+    details = " ".join((fault.details() or "").split())
+    return f"{fault.code().name.lower().replace('_', ' ')}: {details:.200}"

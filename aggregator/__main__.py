@@ -1,0 +1,164 @@
+"""`tessera-aggregator`: read the settings, refuse what cannot work in one line, serve.
+
+Apart from the runtime, which is the same in the demo and in tests, without a command line.
+"""
+
+import os
+
+# Small arrays gain nothing from threads, and published numbers must not depend on them.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines, beside ours, help nobody
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import SystemRandom
+
+import click
+import structlog
+
+from .. import __version__
+from ..settings.clock import SystemClock
+from ..settings.load import BadSettings, load
+from ..settings.logs import start_logs
+from .config import AggregatorSettings, is_loopback, own_environ, state_folder
+from .inputs import BadInput, catalogue_of, topology_of
+from .runtime import Aggregator
+from .server import AddressTaken
+from .state.folder import BadFolder, Folder
+from .state.store import BadStore, Store, backup
+
+PROGRAM = "tessera-aggregator"
+SECRET = frozenset({"http_token"})
+HELP = {"help_option_names": ["-h", "--help"]}
+
+
+class Refused(click.ClickException):
+    """Bad input, told in one line."""
+
+    exit_code = 2
+
+    def show(self, file: object = None) -> None:
+        """Print the line; ``file`` is click's and not used."""
+        del file
+        click.echo(f"{PROGRAM}: {' '.join(self.message.splitlines())}", err=True)
+
+
+class OneLine(click.Command):
+    """A command that refuses a wrong command line in one line too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as click does; raise ``Refused`` for what click cannot take."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as bad:
+            message = f"{bad.format_message().rstrip('.')}; see --help"
+            raise Refused(message) from None
+
+
+@click.command(cls=OneLine, context_settings=HELP)
+@click.version_option(__version__, prog_name=PROGRAM)
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="settings in TOML")
+@click.option("--check-config", is_flag=True, help="print the settings in force and exit")
+@click.option(
+    "--backup",
+    "backup_to",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="copy the database into a new FILE and exit; an aggregator may be running",
+)
+@click.option("--listen", metavar="HOST:PORT", help="gRPC, agents and terminals  [127.0.0.1:9460]")
+@click.option(
+    "--http-listen",
+    metavar="HOST:PORT",
+    help="HTTP for DeploySignal: checked, not served yet  [127.0.0.1:9461]",
+)
+@click.option("--http-token", metavar="TOKEN", help="its token: checked, not used yet")
+@click.option("--state-dir", metavar="DIR", help="all that is kept, in DIR/aggregator")
+@click.option("--topology", metavar="FILE", help="what is wired to what, in JSON")
+@click.option("--metrics", metavar="FILE", help="this site's changes to the catalogue, in JSON")
+@click.option("--cluster", metavar="NAME", help="shown on every screen")
+@click.option("--q", type=float, help="level of e-BH, in (0, 1)  [0.1]")
+@click.option("--shortest", type=int, metavar="S", help="shortest block in seconds  [5]")
+@click.option("--horizon", type=float, metavar="S", help="seconds of an epoch  [604800]")
+@click.option("--expect-hosts", type=int, metavar="N", help="form the fleet when N have come")
+@click.option(
+    "--gather-seconds", type=float, metavar="S", help="or S seconds after the last new one  [10]"
+)
+@click.option("--silent-after", type=float, metavar="S", help="no word for S seconds  [15]")
+@click.option("--log-layout", metavar="text|json", help="of the log on standard error  [text]")
+@click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error  [info]")
+def main(
+    *, config: Path | None, check_config: bool, backup_to: Path | None, **flags: object
+) -> None:
+    """Form peer groups, hand agents their peers' summaries, and say who is not like the others.
+
+    Flags go before TESSERA_* variables, these before the file, that before defaults. The terminal
+    may look at everything from wherever the address can be reached. Exit status 0 after SIGTERM,
+    2 on bad input.
+    """
+    with _refusing():
+        mine, strange = own_environ(os.environ)
+        for line in strange:
+            click.echo(f"{PROGRAM}: {line}", err=True)
+        settings = load(AggregatorSettings, flags=flags, environ=mine, file=config)
+        folder = Folder(state_folder(settings, os.environ, Path.home()))
+        if backup_to is not None:
+            backup(Store(folder.database), backup_to)
+            click.echo(f"{folder.database} copied to {backup_to}")
+        elif check_config:
+            topology_of(settings.topology)
+            catalogue_of(settings.metrics)
+            _print_settings(settings, folder)
+        else:
+            _serve(settings, folder)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn whatever a person can mend into one line and exit status 2."""
+    try:
+        yield
+    except (BadSettings, BadInput, BadFolder, BadStore, AddressTaken) as bad:
+        raise Refused(str(bad)) from None
+
+
+def _print_settings(settings: AggregatorSettings, folder: Folder) -> None:
+    for key, value in settings.model_dump(mode="json").items():
+        shown = "(set)" if key in SECRET and value else value
+        click.echo(f"{key} = {'(none)' if shown in (None, '') else shown}")
+    click.echo(f"# writes in {folder.path}")
+
+
+def _serve(settings: AggregatorSettings, folder: Folder) -> None:
+    """Hold the folder and run until a signal; leave no lock behind."""
+    clock = SystemClock()
+    start_logs(sys.stderr, clock, layout=settings.log_layout, level=settings.log_level)
+    catalogue, topology = catalogue_of(settings.metrics), topology_of(settings.topology)
+    folder.hold()
+
+    async def serve() -> None:
+        aggregator = Aggregator(
+            settings, folder, clock, SystemRandom(), catalogue=catalogue, topology=topology
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):  # before anybody hears that it serves
+            asyncio.get_running_loop().add_signal_handler(number, aggregator.ask_to_stop)
+        await aggregator.start()
+        click.echo(f"{PROGRAM}: serving on {aggregator.address}, state in {folder.path}")
+        if not is_loopback(settings.listen):
+            warning = "whoever reaches this address can look and report: no TLS, no roles yet"
+            structlog.get_logger().warning(warning, listen=aggregator.address)
+        await aggregator.run()
+
+    try:
+        asyncio.run(serve())
+    finally:
+        folder.release()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""Everything that is known of one node, for whoever asks why there is a verdict, or why none.
+
+Apart from the verdict's own sentence, because most questions are about nodes that have none.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ...engine.change import LEARNING_BLOCKS
+from ...engine.evalue import Validity
+from ...engine.peers import FEWEST
+from ..plan.planner import LEVEL, Parts, Planner
+from ..state.evidence import EvidenceTable
+from ..state.fleet import Fleet
+from ..state.standing import counting
+from .explain import in_words
+from .verdicts import Transition
+
+Bools = npt.NDArray[np.bool_]
+
+CHANNELS: Final = ("fast change", "slow change", "level")
+NAMED = 2  # metrics called by name in a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a node's evidence: ``log_m`` nats, ``rung`` seconds, ``since`` seconds or NaN.
+
+    ``reason`` is what keeps it from a better class, "" where nothing does.
+    """
+
+    channel: str
+    metric: str
+    rung: int
+    log_m: float
+    weight: float
+    validity_class: str
+    since: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One node with its peers or siblings (``members`` of ``group``, itself included) and parts.
+
+    ``log_e`` is the merged ranked value, ``bar`` what a list of one needs, both nats; ``why`` are
+    sentences; ``verdict`` the last transition of an open one.
+    """
+
+    node: str
+    kind: str
+    group: str
+    members: int
+    parts: tuple[Part, ...]
+    log_e: float
+    bar: float
+    why: tuple[str, ...]
+    verdict: Transition | None
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Where what is known stands; ``bar`` ln(N/q)."""
+
+    fleet: Fleet
+    planner: Planner
+    parts: Parts
+    table: EvidenceTable
+    bar: float
+
+
+def explained(books: Books, row: int, verdict: Transition | None, above: str) -> Explained:
+    """Return what is known of ``row``; ``above`` is the open node that explains it, "" if none."""
+    fleet = books.fleet
+    group = int(fleet.group[row])
+    members = int(fleet.group_sizes()[group])
+    log_e = float(books.table.values(books.parts)[1].log_e[row])
+    return Explained(
+        node=fleet.rows[row],
+        kind=fleet.kinds[row],
+        group=fleet.groups[group],
+        members=members,
+        parts=tuple(_parts(books, row)),
+        log_e=log_e,
+        bar=books.bar,
+        why=tuple(_why(books, row, verdict, above, log_e)),
+        verdict=verdict,
+    )
+
+
+def _parts(books: Books, row: int) -> Iterator[Part]:
+    parts, log_m, since = books.parts, books.table.log_m(), books.table.since()
+    for part, column in np.argwhere(parts.weights[:, :, row] > 0).tolist():
+        at = (part, column, row)
+        yield Part(
+            channel=CHANNELS[part],
+            metric=books.fleet.metrics[column].name,
+            rung=int(parts.rungs[at]),
+            log_m=float(log_m[at]),
+            weight=float(parts.weights[at]),
+            validity_class=Validity(int(parts.validity[at])).word,
+            since=float(since[at]),
+            reason=books.planner.why_ranked(row, part, column),
+        )
+
+
+def _why(
+    books: Books, row: int, verdict: Transition | None, above: str, log_e: float
+) -> Iterator[str]:
+    """Yield why there is a verdict, or why there is none, the strongest reason first."""
+    if verdict is not None:
+        yield verdict.reason
+        return
+    if above:
+        yield f"explained by {above}, which is open"
+    fleet = books.fleet
+    members = int(fleet.group_sizes()[fleet.group[row]])
+    if members < FEWEST:
+        what = "peers" if row < fleet.shard_count else "siblings"
+        yield f"no claim is made: fewer than three {what}, {members} in the group, itself included"
+        return
+    counts, learns = (
+        c[:, :, row] for c in counting(fleet, books.planner, books.parts, books.table)
+    )
+    if counts.any():
+        yield _evidence(log_e, books.bar)
+    yield from _learning(books, row, learns)
+    yield from _abstained(books, row, (books.parts.weights[:, :, row] > 0) & ~counts & ~learns)
+
+
+def _evidence(log_e: float, bar: float) -> str:
+    found, needed = in_words(log_e), in_words(bar)
+    if log_e <= 0.0:
+        return f"e = {found}: nothing speaks against it; alone it would need {needed}"
+    if log_e < bar:
+        return f"e = {found} is below the bar: alone it needs {needed}"
+    return f"e = {found} is beyond the {needed} that it needs alone"
+
+
+def _learning(books: Books, row: int, learns: Bools) -> Iterator[str]:
+    for part, channel in enumerate(CHANNELS):
+        columns = np.flatnonzero(learns[part])
+        if len(columns) == 0:
+            continue
+        what = f"{channel} of {_metrics(books.fleet, columns.tolist())} is learning"
+        if part == LEVEL:
+            group = int(books.fleet.group[row])
+            yield f"{what}: {books.planner.level.reason(group, int(columns[0]))}"
+            continue
+        least = max(0, int(books.table.learned[part, row, columns].min()))
+        rest = "" if least < LEARNING_BLOCKS else ", and waits for the others of its pool"
+        yield f"{what}: {least} of {LEARNING_BLOCKS} blocks{rest}"
+
+
+def _abstained(books: Books, row: int, none: Bools) -> Iterator[str]:
+    reasons: dict[tuple[str, str], list[int]] = {}
+    for part, column in np.argwhere(none).tolist():
+        reason = books.planner.why_ranked(row, part, column) or "its own past has too much memory"
+        reasons.setdefault((CHANNELS[part], reason), []).append(column)
+    for (channel, reason), columns in reasons.items():
+        yield f"{channel} of {_metrics(books.fleet, columns)} makes no claim: {reason}"
+
+
+def _metrics(fleet: Fleet, columns: list[int]) -> str:
+    names = [fleet.metrics[j].name for j in columns[:NAMED]]
+    more = len(columns) - NAMED
+    return f"{', '.join(names)} and {more} more" if more > 0 else " and ".join(names)

@@ -1,0 +1,292 @@
+"""One round: what has come in goes to the pipeline, and what follows from it goes out.
+
+Apart from the runtime, which decides when: here is the order of things within a round, and it is
+the same on a simulated clock.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from itertools import groupby
+
+import structlog
+
+from ..adapters.catalogue import Catalogue
+from ..adapters.topology.model import BadTopology, Topology
+from ..proto import decode, encode
+from ..proto.messages import Down, Inventory, Plan, Up1, Up2
+from ..proto.pack import BadMessage
+from ..proto.schema import ingest
+from ..settings.clock import Clock
+from .config import AggregatorSettings
+from .decide.verdicts import Transition
+from .hosts import Hosts
+from .ingest.inbox import Arrived, Inbox
+from .ingest.session import Session
+from .ingest.sessions import Sessions
+from .ledger import Ledger
+from .mind import Mind, Minds
+from .pipeline import StepResult
+from .publish.view import Shown
+from .state.assembly import Assembly
+from .state.fleet import Fleet
+from .state.forming import form
+from .state.records import PlanRecord, Remembered, Up2Record, VerdictRecord
+
+LATEST = 1 << 53  # plan or epoch that can be: one mad agent must not use up all numbers
+
+
+class Rounds:
+    """The pipeline amid its hosts. ``shown`` are the open verdicts that are on disk, by id.
+
+    ``dirty`` says that a view made now would differ; ``formed`` is called with the
+    pipeline of a new fleet and the topology that this was built from.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a round reads and writes
+        self,
+        settings: AggregatorSettings,
+        clock: Clock,
+        minds: Minds,
+        *,
+        catalogue: Catalogue,
+        topology: Topology,
+        hosts: Hosts,
+        assembly: Assembly,
+        sessions: Sessions,
+        inbox: Inbox,
+        ledger: Ledger,
+        formed: Callable[[Mind, Topology], None],
+    ) -> None:
+        """Take the parts; there is no fleet yet."""
+        self._settings, self._clock, self._minds = settings, clock, minds
+        self._catalogue, self._told = catalogue, topology
+        self._assembly, self._sessions = assembly, sessions
+        self._inbox, self._ledger, self._on_formed = inbox, ledger, formed
+        self._remembered = Remembered()
+        self._inventories: dict[str, Inventory] = {}  # that the fleet was built from
+        self._alive: frozenset[str] = frozenset()
+        self._plan: Plan | None = None  # the newest that is on disk
+        self._log = structlog.get_logger()
+        self._hosts = hosts
+        self.mind: Mind | None = None
+        self.shown: dict[str, Shown] = {}
+        self.plan_id = 0
+        self.decided = 0.0
+        self.dirty = True
+
+    def remember(self, remembered: Remembered) -> None:
+        """Take up what the last run left: its verdicts are shown, and its hosts are a fleet."""
+        self._remembered = remembered
+        self.shown = {v.id: Shown(_last(v), v.at) for v in remembered.open}
+        self._hosts.remember(remembered)
+        self._ledger.audit("aggregator", "", "started")
+        if any(inventory.shards for inventory in self._assembly.inventories.values()):
+            self._form()
+        for record in remembered.up2:
+            self._recall(record)
+
+    def step(self) -> StepResult | None:
+        """Do one round at the present time; return what the pipeline said, None without a fleet.
+
+        What it decided is in the ledger then and not committed yet.
+        """
+        now = self._clock.now()
+        self.dirty |= bool(self._hosts.turns())
+        if self._assembly.due(self._clock.monotonic()):
+            self._form()
+        messages = self._drained()
+        if self.mind is None:
+            return None
+        self._prepare(self.mind, messages)
+        result = self.mind.step(now, messages)
+        self._send_downs(result)
+        self._keep(result, now)
+        return result
+
+    def absorb(self) -> bool:
+        """Give the pipeline what has come in; say whether it need not wait for the next round."""
+        if self.mind is None:
+            return False
+        messages = self._drained()
+        self._prepare(self.mind, messages)
+        self.mind.take(messages)
+        return self.mind.complete
+
+    def serve(self, session: Session) -> None:
+        """Send the plan to a host that can follow it; it has come, or there is a new plan."""
+        self.dirty = True
+        if self._plan is None or session.inventory is None or not self._follows(session):
+            return
+        if session.plan < self._plan.id:
+            session.plan = self._plan.id
+            shards = [shard.id for shard in session.inventory.shards]
+            plan = encode.plan(self._plan, shards)
+            session.send(ingest.FromAggregator(plan=plan))
+
+    def gone(self) -> frozenset[str]:
+        """Return the shards of the fleet that their host does not report any more."""
+        if self.mind is None:
+            return frozenset()
+        return frozenset(
+            row.id for row in self.mind.fleet.shards if self._assembly.owner(row.id) is None
+        )
+
+    def _form(self) -> None:
+        """Make a fleet of all inventories, fresh or in the place of the one there is."""
+        self._hosts.forget_gone()
+        inventories = self._assembly.take()
+        settings = self._settings
+        try:
+            formation = form(
+                inventories, self._catalogue, self._told, settings.cluster, settings.shortest
+            )
+        except BadTopology as bad:
+            self._say("fleet", "", f"not formed: {bad}")
+            return
+        if formation is None:
+            self._say("fleet", "", "not formed: no host reports a metric that is judged")
+            return
+        for host, why in formation.refused.items():
+            self._say("host", host, f"what it says of its wiring is not used: {why}")
+        if self.mind is None:
+            self.mind, why = self._minds.fresh(formation.fleet, self._remembered)
+            if why:
+                self._say("fleet", "", f"evidence begins anew: {why}")
+            self.mind.begin(self._clock.now())
+        else:
+            self.mind = self._minds.regrouped(formation.fleet)
+        self._inventories = {inventory.host: inventory for inventory in inventories}
+        self._alive, self._plan, self.dirty = frozenset(), None, True
+        self._tell(formation.fleet, len(inventories))
+        self._on_formed(self.mind, formation.topology)
+
+    def _recall(self, record: Up2Record) -> None:
+        """Let the last evidence of a host be heard again, if its rows are still the same."""
+        held = self._assembly.inventories.get(record.host)
+        message = ingest.Up2.FromString(record.message)
+        if held is None or held.version != message.inventory:
+            return
+        try:
+            found = decode.up2(message, record.host, (len(held.shards), len(held.metrics)))
+        except BadMessage as bad:  # of another version of the program
+            self._log.warning("evidence not remembered", host=record.host, reason=str(bad))
+            return
+        self._inbox.put(Arrived(held, found))
+
+    def _say(self, kind: str, node: str, text: str) -> None:
+        """Keep in the audit trail what a person may have to mend, and log it."""
+        self._ledger.audit(kind, node, text)
+        self._log.warning(text, **({kind: node} if node else {}))
+
+    def _tell(self, fleet: Fleet, hosts: int) -> None:
+        shards = fleet.shard_count
+        text = f"fleet of {shards} shards on {hosts} hosts, {len(fleet.nodes)} nodes above them"
+        self._ledger.audit("fleet", "", text, shards=shards, hosts=hosts, rows=len(fleet.rows))
+        self._log.info("fleet formed", hosts=hosts, shards=shards, nodes=len(fleet.nodes))
+
+    def _drained(self) -> list[Up1 | Up2]:
+        """Return what has come in from hosts whose rows and columns are the fleet's."""
+        return [
+            arrived.message
+            for arrived in self._inbox.drain()
+            if self._fits(arrived.inventory, arrived.message.host)
+        ]
+
+    def _fits(self, inventory: Inventory, host: str) -> bool:
+        held = self._inventories.get(host)
+        return held is not None and (
+            held is inventory
+            or (held.shards, held.metrics) == (inventory.shards, inventory.metrics)
+        )
+
+    def _follows(self, session: Session) -> bool:
+        return session.inventory is not None and self._fits(session.inventory, session.host)
+
+    def _prepare(self, mind: Mind, messages: Iterable[Up1 | Up2]) -> None:
+        """Tell the pipeline who is alive, who lost its evidence, and whose numbers are ahead."""
+        alive = self._hosts.alive()
+        if alive != self._alive:
+            self._alive = alive
+            mind.expect(alive)
+        for host, reason in sorted(self._hosts.lost.items()):
+            if host in self._inventories:
+                mind.lost(host, reason)
+        self._hosts.lost.clear()
+        for message in messages:
+            if message.host in self._hosts.unchecked:
+                plan, epoch = message.plan, _highest_epoch(message)
+                if max(plan, epoch) <= LATEST:
+                    mind.overtake(message.host, plan, epoch)
+                if isinstance(message, Up2):
+                    self._hosts.unchecked.discard(message.host)
+
+    def _send_downs(self, result: StepResult) -> None:
+        """Send every host its summaries, those of one block together."""
+        for host, downs in result.downs.items():
+            session = self._sessions.of(host)
+            if session is None or not self._follows(session):
+                continue
+            for _, of_block in groupby(downs, key=_block):
+                down = encode.downs(tuple(of_block))
+                session.send(ingest.FromAggregator(down=down))
+        self.dirty |= bool(result.downs or result.transitions)
+        if result.downs or result.transitions:
+            self.decided = self._clock.now()
+
+    def _keep(self, result: StepResult, now: float) -> None:
+        """Write down what was decided; what others see of it waits until it is written."""
+        self._ledger.keep(result.audit, result.transitions)
+        if result.transitions:
+            self._ledger.then(lambda: self._publish(result.transitions))
+        plan = result.plan
+        if plan is not None:
+            whole = encode.plan(plan, plan.groups).SerializeToString()
+            self._ledger.keep_plan(PlanRecord(plan.id, now, whole))
+            self._ledger.then(lambda: self._send_plan(plan))
+
+    def _send_plan(self, plan: Plan) -> None:
+        if self._plan is None or plan.id > self._plan.id:
+            self._plan, self.plan_id = plan, plan.id
+        for session in self._sessions:
+            self.serve(session)
+
+    def _publish(self, transitions: Collection[Transition]) -> None:
+        """Show what is on disk now."""
+        self.dirty = True
+        for made in transitions:
+            if made.transition == "closed":
+                self.shown.pop(made.id, None)
+            else:
+                held = self.shown.get(made.id)
+                self.shown[made.id] = Shown(made, made.at if held is None else held.opened)
+            self._log.info(
+                made.transition, verdict=made.id, node=made.node, why=made.reason, at_s=made.at
+            )
+
+
+def _block(down: Down) -> tuple[int, int]:
+    return down.rung, down.block
+
+
+def _highest_epoch(message: Up1 | Up2) -> int:
+    """Return the highest epoch that a message speaks of, −1 for none."""
+    if isinstance(message, Up1) or not message.change_epoch.size:
+        return -1
+    return int(max(message.change_epoch.max(), message.level_epoch.max()))
+
+
+def _last(record: VerdictRecord) -> Transition:
+    """Return a verdict of the last run as its last transition."""
+    return Transition(
+        transition=record.change,
+        node=record.node,
+        level=record.level,
+        channel=record.channel,  # type: ignore[arg-type]  # we wrote it
+        guarantee=record.guarantee,  # type: ignore[arg-type]  # as above
+        validity_class=record.validity_class,
+        log_e=record.log_e,
+        at=record.at,
+        since=record.since,
+        metrics=record.metrics,
+        reason=record.reason,
+        id=record.id,
+    )

@@ -1,0 +1,85 @@
+"""When the fleet is formed, and of whom: inventories are gathered until it is quiet.
+
+Apart from the fleet's table, because who may claim a shard, and when enough have come, is decided
+over minutes and by the clock.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from ...proto.messages import Inventory
+
+NEVER: Final = float("-inf")
+
+
+class Assembly:
+    """The newest inventory of every host, and whether they are to be made a fleet now."""
+
+    def __init__(self, expect_hosts: int, gather_seconds: float) -> None:
+        """Take how many hosts will come (0 = nobody knows) and how long it has to be quiet."""
+        self._expected = expect_hosts
+        self._quiet = gather_seconds
+        self._inventories: dict[str, Inventory] = {}
+        self._owner: dict[str, str] = {}  # host by shard
+        self._changed_at = NEVER
+        self._pending = False
+        self.formed = False
+
+    @property
+    def inventories(self) -> Mapping[str, Inventory]:
+        """Return the newest inventory of each host."""
+        return self._inventories
+
+    def waiting(self) -> int:
+        """Return how many expected hosts have not come yet; 0 once the fleet was formed."""
+        return 0 if self.formed else max(0, self._expected - len(self._inventories))
+
+    def claim(self, inventory: Inventory, now: float) -> str:
+        """Take a host's inventory at ``now`` (monotonic s); return "" or why it is refused.
+
+        A shard belongs to the host that claimed it first, until that host reports without it.
+        """
+        for shard in inventory.shards:
+            owner = self._owner.get(shard.id, inventory.host)
+            if owner != inventory.host:
+                return (
+                    f"shard {shard.id} is claimed by host {owner} already; "
+                    "see which of the two has it and give each host a name of its own"
+                )
+        held = self._inventories.get(inventory.host)
+        self._inventories[inventory.host] = inventory
+        if held is not None and _same(held, inventory):
+            return ""
+        for shard in held.shards if held else ():
+            del self._owner[shard.id]
+        self._owner.update((shard.id, inventory.host) for shard in inventory.shards)
+        self._changed_at, self._pending = now, True
+        return ""
+
+    def owner(self, shard: str) -> str | None:
+        """Return the host that has ``shard``."""
+        return self._owner.get(shard)
+
+    def forget(self, hosts: Collection[str]) -> None:
+        """Leave ``hosts`` out of the next fleet and let their shards be claimed by others."""
+        for host in hosts:
+            held = self._inventories.pop(host, None)
+            for shard in held.shards if held else ():
+                del self._owner[shard.id]
+
+    def due(self, now: float) -> bool:
+        """Say whether a fleet is to be formed at ``now``: all have come, or it has been quiet."""
+        if not self._pending or not any(i.shards for i in self._inventories.values()):
+            return False
+        complete = not self.formed and 0 < self._expected <= len(self._inventories)
+        return complete or now - self._changed_at >= self._quiet
+
+    def take(self) -> tuple[Inventory, ...]:
+        """Return the inventories of the fleet to be formed, by name of the host, and note it."""
+        self._pending, self.formed = False, True
+        return tuple(inventory for _, inventory in sorted(self._inventories.items()))
+
+
+def _same(one: Inventory, other: Inventory) -> bool:
+    """Say whether two inventories make the same rows and columns of a fleet."""
+    return (one.shards, one.metrics) == (other.shards, other.metrics)

@@ -1,0 +1,107 @@
+"""A pipeline as bytes and back, to the last bit.
+
+Apart from the database that keeps them, because what a pipeline consists of is told once, here,
+and what comes off a disk is not believed before it was looked at.
+"""
+
+import zlib
+from hashlib import sha256
+from typing import Final, cast
+
+import msgpack  # type: ignore[import-untyped]  # it ships no types
+
+from ...adapters.catalogue import Metric
+from ...engine.attribution import Family
+from ...engine.calibration import Calibration, WindowSums
+from ...engine.change import ChangeChannel, Settled
+from ...engine.evalue import Validity
+from ...engine.level import LevelChannel, LevelReport
+from ...engine.margin import PlusRuns
+from ...engine.memory import Memory
+from ...engine.onset import OnsetMixture
+from ...engine.ranks import Ranks
+from ...engine.recursive import Recursive
+from ...engine.snapshot import Tree, named, restored, schema, snapshot
+
+# What the pipeline's parts keep their own state in is nobody's business but theirs and this one's.
+from ...engine.streams import Streams, _Change, _Level
+from ...proto.messages import LevelNotes, PathNode, ShardRow, Up2
+from ..combine.contrasts import Contrasts, _Rung
+from ..combine.gather import (
+    Gathered,
+    GatherUp1,
+    GatherUp2,
+    _Awaited,
+)
+from ..combine.loadings import Loadings, _Lines
+from ..combine.peers import Summariser
+from ..combine.rollup import Rollup
+from ..decide.audit import Audit
+from ..decide.family import Selector
+from ..decide.verdicts import Transition, Verdicts
+from ..pipeline import Pipeline, Ways
+from ..plan.cell import ChangeCell
+from ..plan.change import ChangeBook
+from ..plan.epochs import Epochs, NewEpoch
+from ..plan.level import LevelBook, LevelCell
+from ..plan.members import Members
+from ..plan.monitor import Monitor
+from ..plan.planner import Parts, Planner
+from .evidence import EvidenceTable
+from .fleet import Fleet, Place
+from .levels import InnerNode
+
+_ENGINE = (Streams, _Change, _Level, ChangeChannel, LevelChannel, OnsetMixture, Ranks, Recursive)
+_LEARNED = (PlusRuns, Memory, WindowSums, Settled, LevelReport, Calibration, Validity, Family)
+_FLEET = (Fleet, Place, Metric, InnerNode, ShardRow, PathNode)
+_PLAN = (Planner, Parts, Epochs, NewEpoch, ChangeBook, ChangeCell, Monitor, LevelBook, LevelCell)
+_COMBINE = (Contrasts, _Rung, Loadings, _Lines, Summariser, Rollup, Members, EvidenceTable)
+_GATHER = (GatherUp1, Gathered, GatherUp2, _Awaited, Up2, LevelNotes)
+_DECIDE = (Selector, Verdicts, Transition, Audit)
+
+CLASSES: Final = named(
+    Pipeline, Ways, *_ENGINE, *_LEARNED, *_FLEET, *_PLAN, *_COMBINE, *_GATHER, *_DECIDE
+)
+MAGIC: Final = b"tessera pipeline 1\n"
+_SCHEMA: Final = schema(CLASSES).encode()
+_CHECK: Final = 32  # bytes of a SHA-256
+_LEVEL = 1  # of zlib: most of a state are random digits, which no effort makes shorter
+
+
+def pack(pipeline: Pipeline) -> bytes:
+    """Return the whole of ``pipeline``; the same state makes the same bytes."""
+    packed = cast("bytes", msgpack.packb(snapshot(pipeline)))
+    body = _SCHEMA + zlib.compress(packed, _LEVEL)
+    return MAGIC + sha256(body).digest() + body
+
+
+def unpack(data: bytes) -> Pipeline:
+    """Return the pipeline that :func:`pack` was given, which goes on exactly as the first does.
+
+    Raises ``ValueError`` (one line) for a state of another version, cut short or damaged.
+    """
+    if not data.startswith(MAGIC):
+        message = "is not the checkpoint of a pipeline of this version"
+        raise ValueError(message)
+    start = len(MAGIC) + _CHECK
+    if data[len(MAGIC) : start] != sha256(data[start:]).digest():
+        message = "is damaged or cut short, its checksum does not fit"
+        raise ValueError(message)
+    body = data[start:]
+    if not body.startswith(_SCHEMA):
+        message = "was written by another version, whose state has other fields"
+        raise ValueError(message)
+    found = restored(_tree(body[len(_SCHEMA) :]), CLASSES)
+    if not isinstance(found, Pipeline):
+        message = f"holds a {type(found).__name__}, not a pipeline"
+        raise ValueError(message)  # noqa: TRY004 - a file of the wrong content, not a wrong call
+    return found
+
+
+def _tree(data: bytes) -> Tree:
+    """Return the tree that was packed; raise ``ValueError`` where there is none."""
+    try:
+        return cast("Tree", msgpack.unpackb(zlib.decompress(data), strict_map_key=False))
+    except (zlib.error, ValueError, msgpack.exceptions.UnpackException) as bad:
+        message = f"is not what a checkpoint is packed as ({type(bad).__name__})"
+        raise ValueError(message) from None

@@ -1,0 +1,39 @@
+"""Which metrics of the hosts' inventories are judged, and from which block length on.
+
+Apart from the fleet's table, which takes its columns as given: replay chooses others.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ...adapters.catalogue import LADDER, Catalogue, Metric
+from ...engine.calibration import rungs
+from ...proto.messages import Inventory
+
+JUDGED_KINDS = frozenset({"gauge", "counter"})  # counts, events and states have other engines
+
+
+def judged(
+    inventories: Iterable[Inventory], catalogue: Catalogue, shortest: int
+) -> tuple[Metric, ...]:
+    """Return the catalogue's rows of all metrics that some host has and that are judged, by name.
+
+    None has a block shorter than ``shortest`` seconds, a rung of the ladder.
+    """
+    names = sorted({name for inventory in inventories for name in inventory.metrics})
+    rows = (catalogue.of(name) for name in names)
+    return tuple(with_rungs_from(row, shortest) for row in rows if row.kind in JUDGED_KINDS)
+
+
+def with_rungs_from(metric: Metric, shortest: int) -> Metric:
+    """Return ``metric`` with no block shorter than ``shortest`` seconds, a rung of the ladder.
+
+    Its slow block stays where it is as long as the fast one does, and follows it where not. Its
+    refresh says so too, because the plan may move blocks later.
+    """
+    metric = replace(metric, refresh=max(metric.refresh, float(shortest)))
+    level = None if metric.level is None else max(metric.level, shortest)
+    if metric.fast >= shortest:
+        return replace(metric, level=level)
+    slow = LADDER[-1] if shortest >= LADDER[-1] else rungs(2.0 * shortest, shortest=shortest)[1]
+    return replace(metric, fast=shortest, slow=max(metric.slow, slow), level=level)

@@ -1,0 +1,53 @@
+"""The database's schema as a list of steps, each of which leads from one version to the next.
+
+Apart from the store, because a step, once released, is never edited: a change is a new step.
+"""
+
+from collections.abc import Callable, Mapping
+
+from sqlite_utils import Database
+
+Migration = Callable[[Database], None]
+
+
+def _first(db: Database) -> None:
+    """Make the tables of version 1."""
+    verdicts = {
+        "id": str,
+        "node": str,
+        "level": str,
+        "channel": str,
+        "guarantee": str,
+        "validity_class": str,
+        "log_e": float,  # nats
+        "opened": float,  # times are Unix seconds
+        "since": float,
+        "metrics": str,  # JSON list
+        "reason": str,
+        "state": str,
+        "closed": float,
+        "closed_reason": str,
+    }
+    _table(db, "verdicts", verdicts, "id")
+    audit = {"id": int, "at": float, "kind": str, "node": str, "text": str, "facts": str}
+    _table(db, "audit", audit, "id")
+    db.execute("CREATE INDEX audit_node ON audit (node, id)")
+    _table(db, "plans", {"id": int, "at": float, "message": bytes}, "id")
+    up2 = {"host": str, "rung": int, "block": int, "message": bytes}
+    _table(db, "last_up2", up2, ("host", "rung"))
+    hosts = {"host": str, "instance": str, "heard": float, "inventory": bytes}
+    _table(db, "hosts", hosts, "host")
+    facts = {"host": str, "word": str, "id": int, "at": float, "message": bytes}
+    _table(db, "facts", facts, ("host", "word", "id", "at"))
+    _table(db, "checkpoints", {"id": int, "at": float, "state": bytes}, "id")
+    _table(db, "meta", {"key": str, "value": str}, "key")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first,)
+
+
+def _table(
+    db: Database, name: str, columns: Mapping[str, type], key: str | tuple[str, ...]
+) -> None:
+    """Make a table inside the transaction that is open: sqlite-utils itself would close it."""
+    db.execute(db.create_table_sql(name, dict(columns), pk=key))

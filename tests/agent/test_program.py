@@ -1,0 +1,130 @@
+"""`tessera-agent` as a process: what a person sees, and what is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tessera.adapters.recording_read import read_recording
+
+PATIENCE = 30.0  # seconds after which a process that should have ended has failed
+SYNTHETIC = ("--source", "synthetic")
+
+
+def environ(folder: Path, **more: str) -> dict[str, str]:
+    """Return an environment in which nothing of the machine's own counts."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("TESSERA_")}
+    return kept | {"TESSERA_STATE_DIR": str(folder), "TESSERA_AGENT_HTTP": "127.0.0.1:0"} | more
+
+
+def run(folder: Path, *options: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603  our own program
+        [sys.executable, "-m", "tessera.agent", *options],
+        env=environ(folder, **more),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def test_a_host_without_an_accelerator_says_so_in_one_line_and_ends_with_3(
+    tmp_path: Path,
+) -> None:
+    done = run(tmp_path)
+    if done.returncode != 3:
+        pytest.skip("this machine has an accelerator")
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("tessera-agent: no accelerator to read: nvml")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--nonsense",), "No such option '--nonsense'"),
+        (("--aggregator", "x"), "--aggregator"),
+        (("--config", "absent.toml"), "absent.toml: no such file or directory"),
+        (("--source", "nvlm"), "did you mean 'nvml'?"),
+        (("--source", "recording"), "source 'recording' has no folder to play"),
+        (("--source", "recording", "--recording", "absent"), "absent"),
+        (("--recording", "absent"), "add --source recording"),
+        ((*SYNTHETIC, "--beneath", "rack-77"), "there is no node 'rack-77'"),
+        (("record",), "Missing argument 'DIR'"),
+        (("record", ".", *SYNTHETIC, "--seconds", "0"), "--seconds"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(
+    tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    done = run(tmp_path, *options)
+    assert said in done.stderr
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+def test_settings_are_checked_without_starting(tmp_path: Path) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text('job = "train"\n', encoding="utf-8")
+    done = run(tmp_path, "--config", str(file), "--check-config", TESSERA_ROLE="worker")
+    assert done.returncode == 0
+    assert 'job = "train"\nrole = "worker"\nsku = ""  # default\n' in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["agent.toml"]
+
+
+@pytest.mark.parametrize("before", [(), ("--job", "x")])
+def test_check_shows_what_is_readable(tmp_path: Path, before: tuple[str, ...]) -> None:
+    done = run(tmp_path, *before, "check", *SYNTHETIC)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "power_watts" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_ends_with_0_where_nothing_is_readable(tmp_path: Path) -> None:
+    done = run(tmp_path, "check")
+    assert done.returncode == 0
+    assert "nvml" in done.stdout
+
+
+def test_a_recording_of_two_seconds_can_be_read_and_is_not_overwritten(tmp_path: Path) -> None:
+    done = run(tmp_path, "record", "rec", *SYNTHETIC, "--seconds", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(read_recording(tmp_path / "rec").times) == 2
+    again = run(tmp_path, "record", "rec", *SYNTHETIC, "--seconds", "2")
+    assert again.returncode == 2
+    assert "nothing is overwritten" in again.stderr
+
+
+def test_a_state_dir_that_cannot_be_written_is_one_line_and_status_2(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    done = run(tmp_path, *SYNTHETIC, "--state-dir", "file")
+    assert done.returncode == 2
+    assert done.stderr.startswith("tessera-agent: file/agent: not a directory; make room")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_signal_ends_the_daemon_and_leaves_no_half_written_file(tmp_path: Path) -> None:
+    daemon = subprocess.Popen(  # noqa: S603  our own program
+        [sys.executable, "-m", "tessera.agent", *SYNTHETIC, "--aggregator", "127.0.0.1:1"],
+        env=environ(tmp_path),
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        folder, end = tmp_path / "agent", time.monotonic() + PATIENCE
+        while not list(folder.glob("checkpoint-*")) and time.monotonic() < end:
+            time.sleep(0.05)
+        daemon.send_signal(signal.SIGTERM)
+        _, told = daemon.communicate(timeout=PATIENCE)
+    finally:
+        daemon.kill()
+    assert daemon.returncode == 0
+    assert "agent started" in told
+    names = {path.name.split("-")[0] for path in folder.iterdir()}
+    assert names == {"checkpoint", "journal", "inventory", "lock"}

@@ -1,0 +1,97 @@
+from collections.abc import Iterator, Sequence
+from threading import Event
+
+import pytest
+
+from tessera.adapters.base import Reading, Shard
+from tessera.agent.sampler import Sample, Sampler
+
+BUDGET = 0.05  # seconds
+
+
+class Told:
+    """A source that says its name and the tick."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.asked = 0
+
+    def shards(self) -> Sequence[Shard]:
+        return [Shard(self.name, "gpu_shard")]
+
+    def read(self, at: float) -> Iterator[Reading]:
+        self.asked += 1
+        yield Reading(self.name, "power_watts", at)
+
+
+class Hanging(Told):
+    """A source whose calls do not return before ``let_go`` is set."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.let_go = Event()
+        self.went = Event()
+
+    def read(self, at: float) -> Iterator[Reading]:
+        self.asked += 1
+        self.let_go.wait(10.0)
+        self.went.set()
+        yield Reading(self.name, "power_watts", at)
+
+
+class Failing(Told):
+    def read(self, at: float) -> Iterator[Reading]:
+        del at
+        message = "driver fell over"
+        raise OSError(message)
+
+
+def said(sample: Sample) -> list[tuple[str, object]]:
+    return [(reading.shard, reading.value) for reading in sample.readings]
+
+
+@pytest.mark.parametrize("budget", [None, 5.0])
+async def test_all_sources_are_asked_for_the_same_tick(budget: float | None) -> None:
+    sampler = Sampler([Told("a"), Told("b")], budget)
+    assert said(await sampler.ask(7.0)) == [("a", 7.0), ("b", 7.0)]
+    assert said(await sampler.ask(8.0)) == [("a", 8.0), ("b", 8.0)]
+    sampler.stop()
+
+
+async def test_a_source_that_hangs_is_silent_and_the_others_are_heard() -> None:
+    hanging, well = Hanging("a"), Told("b")
+    sampler = Sampler([hanging, well], BUDGET)
+    for at in (1.0, 2.0, 3.0):
+        sample = await sampler.ask(at)
+        assert sample.silent == ("a",)
+        assert said(sample) == [("b", at)]
+    assert hanging.asked == 1  # it was left alone
+    hanging.let_go.set()
+    sampler.stop()
+
+
+async def test_a_source_that_comes_back_is_heard_again_and_never_of_a_tick_that_is_over() -> None:
+    hanging = Hanging("a")
+    sampler = Sampler([hanging], BUDGET)
+    assert (await sampler.ask(1.0)).silent == ("a",)
+    hanging.let_go.set()
+    hanging.went.wait(10.0)
+    sample = await sampler.ask(2.0)
+    while sample.silent:  # its thread may need a moment to end the call
+        sample = await sampler.ask(2.0)
+    assert said(sample) == [("a", 2.0)]
+    sampler.stop()
+
+
+async def test_an_error_of_one_source_is_told_and_costs_the_others_nothing() -> None:
+    sampler = Sampler([Failing("a"), Told("b")], 5.0)
+    sample = await sampler.ask(1.0)
+    ((name, error),) = sample.failed
+    assert (name, str(error)) == ("a", "driver fell over")
+    assert said(sample) == [("b", 1.0)]
+    assert (await sampler.ask(2.0)).failed[0][0] == "a"
+    sampler.stop()
+
+
+async def test_a_host_without_sources_has_no_readings() -> None:
+    assert await Sampler([], BUDGET).ask(1.0) == Sample(())

@@ -1,0 +1,34 @@
+from tessera.adapters.catalogue import default_catalogue
+from tessera.aggregator.state.metrics import judged
+from tessera.proto.messages import Inventory
+
+
+def inventory(host: str, *metrics: str) -> Inventory:
+    return Inventory(host, 1, (), metrics)
+
+
+def test_the_metrics_of_all_hosts_are_judged_each_once_and_by_name() -> None:
+    hosts = [inventory("a", "power_watts", "step_time_seconds"), inventory("b", "power_watts")]
+    found = judged(hosts, default_catalogue(), 5)
+    assert [m.name for m in found] == ["power_watts", "step_time_seconds"]
+
+
+def test_the_order_of_hosts_and_of_their_metrics_does_not_matter() -> None:
+    one = [inventory("a", "power_watts", "step_time_seconds"), inventory("b", "tokens_per_second")]
+    other = [
+        inventory("b", "tokens_per_second", "power_watts"),
+        inventory("a", "step_time_seconds"),
+    ]
+    catalogue = default_catalogue()
+    assert judged(one, catalogue, 5) == judged(other, catalogue, 5)
+
+
+def test_counts_events_and_states_are_not_judged() -> None:
+    host = inventory("a", "pcie_replays", "ecc_uncorrected", "pcie_link_width", "power_watts")
+    assert [m.name for m in judged([host], default_catalogue(), 5)] == ["power_watts"]
+
+
+def test_no_block_is_shorter_than_the_shortest() -> None:
+    (step_time,) = judged([inventory("a", "step_time_seconds")], default_catalogue(), 5)
+    assert (step_time.fast, step_time.level) == (5, 5)
+    assert step_time.slow > 5
