@@ -132,8 +132,10 @@ class Evidence:
         due = self._due(rung, block)
         state = self._rungs.get(rung) or self._open(rung, due)
         for plan in (p for p in due if p.id > state.obeyed and p.id >= state.plan.id):
+            groups = self._groups(plan)
+            state.streams.anew(np.flatnonzero(groups != state.groups))  # other peers, other past
             state.plan, state.obeyed = plan, plan.id
-            state.groups, state.needed = self._groups(plan), self._needed(plan)
+            state.groups, state.needed = groups, self._needed(plan)
             self._adopt_change(rung, state.streams, plan)
             self._adopt_level(rung, state.streams, plan)
         self._drop_obeyed()

@@ -32,6 +32,7 @@ OFFSET_BLOCKS = 50  # blocks whose median distance to the group is the stream's 
 WARM_BLOCKS = 50  # regression steps before a residual may become a knot
 LEARNING_BLOCKS = OFFSET_BLOCKS + WARM_BLOCKS + BASELINE  # 200: DESIGN.md section 4.9
 NEIGHBOURED = BASELINE // 2  # baseline blocks that must follow the one before, or phi says nothing
+NO_BLOCK_YET = -2  # block of the last value of a stream that had none: before −1, so before all
 ROUNDING = 2.0**-21  # of a value: four units in the last place of the float32 that travel
 
 
@@ -74,7 +75,7 @@ class ChangeChannel:
         self._kept = np.full((n, LEARNING_BLOCKS, 2), np.nan)  # values and references
         self._gap = np.ones((n, LEARNING_BLOCKS), dtype=np.bool_)
         self.learning = True
-        self._last_block = np.full(n, -2, dtype=np.int64)
+        self._last_block = np.full(n, NO_BLOCK_YET, dtype=np.int64)
         self._regression = Recursive.start(n)
         self._ranks = Ranks.start(n)
         self._windows = WindowSums.start(n)
@@ -176,6 +177,18 @@ class ChangeChannel:
         put_rows(self._windows, rows, WindowSums.start(count))
         put_rows(self._memory, rows, Memory.start(count))
         self.mixture.restart(rows, self.mixture.horizon[rows])
+
+    def forget(self, rows: Ints) -> None:
+        """Let ``rows`` be as if just opened: all that they learned, φ and κ are gone, M = 1."""
+        if len(rows) == 0:
+            return
+        self.relearn(rows)
+        self.offset[rows] = np.nan
+        self._origin[rows] = self._scale[rows] = np.nan
+        self._kept[rows], self._gap[rows] = np.nan, True
+        self.observed[rows], self._last_block[rows] = 0, NO_BLOCK_YET
+        self._moving[rows] = False
+        put_rows(self._ranks, rows, Ranks.start(len(rows)))
 
     def waits_for_kappa(self, rows: Ints) -> bool:
         """Say whether one of ``rows`` has settled and is still without its κ."""
@@ -279,6 +292,12 @@ def only(settled: Settled, rows: Ints, count: int) -> Settled:
     to[rows] = np.arange(len(rows))
     kept = to[settled.rows] >= 0
     return Settled(to[settled.rows][kept], settled.scores[kept])
+
+
+def without(settled: Settled, rows: Ints) -> Settled:
+    """Return what ``settled`` says of all but ``rows``."""
+    kept = ~np.isin(settled.rows, rows)
+    return Settled(settled.rows[kept], settled.scores[kept])
 
 
 def _moved(kept: Floats, offset: Floats) -> Bools:

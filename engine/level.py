@@ -73,6 +73,14 @@ class LevelChannel:
         self.mixture.weights[rows] = level_weights(largest_lambda)
         self.mixture.restart(rows, np.full(len(rows), horizon, dtype=np.int64))
 
+    def forget(self, rows: Ints) -> None:
+        """Let ``rows`` be as if just opened, but without a margin: they bet from a restart on."""
+        if len(rows) == 0:
+            return
+        self.restart(rows, np.full(len(rows), np.nan), np.ones(len(rows)), 1)
+        self.observed[rows], self.due[rows] = 0, False
+        self._past[rows] = np.nan
+
     def log_m(self) -> Floats:
         """Return ln M (n,): 0 where nothing was bet yet."""
         return self.mixture.log_m()

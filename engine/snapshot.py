@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from functools import cache
 from hashlib import sha256
 from types import FunctionType, MappingProxyType, ModuleType
 from typing import TypeAlias
@@ -52,6 +53,7 @@ def _name(kind: type) -> str:
     return f"{kind.__module__.rpartition('.')[2]}.{kind.__qualname__}"
 
 
+@cache
 def field_names(kind: type) -> tuple[str, ...]:
     """Return the names of a dataclass's fields, of an enum's members, or what ``__init__`` sets."""
     if is_dataclass(kind):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .arrays import Bools, Floats, Ints, Words
-from .change import OFFSET_BLOCKS, ChangeChannel, Settled, only
+from .change import OFFSET_BLOCKS, ChangeChannel, Settled, only, without
 from .level import LevelChannel, LevelReport
 from .onset import NEVER
 from .outcome import Outcome, Summary
@@ -89,20 +89,38 @@ class Streams:
     def adopt_level(self, margin: Floats, largest_lambda: Floats, epoch: Ints) -> None:
         """Obey the plan of the level channel, each (S, M), as :meth:`adopt_change` does.
 
-        A margin and a grid are taken at the start of an epoch only.
+        A margin and a grid are taken at the start of an epoch only, or by a stream without.
         """
         at = _missing(epoch >= 0, [batch.at for batch in self._level])
         if len(at):
             channel = LevelChannel(margin.ravel()[at], self.horizon)
             self._level.append(_Level(at, at // self.shape[1], self._direction[at], channel))
-        grown = (epoch > self._level_epoch).ravel()
+        grown, asked = (epoch > self._level_epoch).ravel(), (epoch >= 0).ravel()
         for batch in self._level:
-            rows = np.flatnonzero(grown[batch.at])
+            bare = np.isnan(batch.channel.margin) & asked[batch.at]
+            rows = np.flatnonzero(grown[batch.at] | bare)
             there = batch.at[rows]
             batch.channel.restart(
                 rows, margin.ravel()[there], largest_lambda.ravel()[there], self.horizon
             )
         self._level_epoch = np.maximum(self._level_epoch, epoch)
+
+    def anew(self, rows: Ints) -> None:
+        """Let all streams of ``rows`` (r,) be as if just opened, under the epochs that they have.
+
+        Offsets, what was learned and remembered, evidence and parameters are gone; the next
+        adoption parametrises them. For rows whose past was made beside other peers.
+        """
+        chosen = np.zeros(self.shape[0], dtype=np.bool_)
+        chosen[rows] = True
+        self.offset[chosen] = np.nan
+        for change in self._change:
+            gone = np.flatnonzero(chosen[change.row])
+            change.channel.forget(gone)
+            told = [(without(settled, gone), times) for settled, times in change.told]
+            change.told[:] = [(settled, times) for settled, times in told if len(settled.rows)]
+        for level in self._level:
+            level.channel.forget(np.flatnonzero(chosen[level.row]))
 
     def step(
         self,

@@ -25,8 +25,8 @@ from ..adapters.synthetic.fleet import FleetSpec, SyntheticFleet, SyntheticSourc
 from ..aggregator.decide.verdicts import Transition
 from ..settings.clock import SystemClock
 from ..settings.logs import start_logs
+from ..settings.refused import OneLine
 from .live import Live
-from .refused import OneLine
 from .tell import transition_text
 
 HOSTS, SHARDS_PER_HOST = 16, 8
@@ -114,8 +114,10 @@ def demo(
         play = _play_alone(made, folder, screenshot) if alone else _play_shown(made, folder)
         named = asyncio.run(play)
     line, right = made.verdict(named)
-    click.echo(line)
-    context.exit(0 if right else 1)
+    click.echo(line if alone else f"{made.planted}\nnamed    {', '.join(named) or 'nobody yet'}")
+    context.exit(
+        0 if right or not alone else 1
+    )  # whoever leaves the terminal leaves when they like
 
 
 def _log_file(folder: Path) -> AbstractContextManager[TextIO]:
@@ -175,7 +177,6 @@ async def _play_shown(made: Demo, folder: Path) -> list[str]:
             ticks += 1
             await asyncio.sleep(PACE if ticks >= ONSET - WARNING else 0.0)
         await terminal
-    click.echo(made.planted)
     return list(named)
 
 

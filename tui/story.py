@@ -9,7 +9,7 @@ from datetime import tzinfo
 import numpy as np
 
 from .answers import AuditLine, Explanation, Part, RawTicks
-from .format import age, evidence, full_moment, joined, moment, number, sparkline
+from .format import age, evidence, full_moment, moment, number, sparkline
 from .marks import OF_KIND, glyph
 from .view import LEARNS_BLOCKS, State, Verdict, View
 
@@ -29,8 +29,7 @@ def header(
         lines = [f" {glyph(OF_KIND[verdict.kind])}{first}   {standing(verdict)}"]
         owner = f"   owner {verdict.owner}" if verdict.owner else ""
         lines.append(f" {times(verdict, now, zone)}{owner}")
-        carried = f" · {joined(verdict.metrics)}" if verdict.metrics else ""
-        lines.append(f" {verdict.reason}{carried}")
+        lines.append(f" {verdict.reason}")
     if told is not None:
         lines.append(f" {' > '.join((*told.path, told.node))}{_group(told)}")
     return lines

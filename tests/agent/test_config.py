@@ -46,7 +46,7 @@ def test_what_the_source_is_told_is_what_was_set(tmp_path: Path) -> None:
         ("budget", -1),
         ("log_layout", "xml"),
         ("source", ""),
-        ("agggregator", "127.0.0.1:9460"),
+        ("aggregators", "127.0.0.1:9460"),
     ],
 )
 def test_a_bad_setting_is_one_line_that_names_it(key: str, value: object) -> None:

@@ -199,6 +199,21 @@ def test_a_plan_that_leaves_out_a_shard_is_refused_and_the_former_stays() -> Non
     assert (told.level[:, 1] != 0.0).all()
 
 
+def test_a_shard_that_gets_other_peers_begins_anew_and_the_others_do_not() -> None:
+    one, x = host(), values(159, 270)
+    one.adopt(BOTH)
+    play([one], x[:260])
+    moved = ["others" if i < 4 else "peers" for i in range(SHARDS)]
+    one.adopt(plan(change(epoch=1), level(epoch=1), groups=moved))
+    up = one.offer(block(260, x[260]))
+    assert np.isnan(up.offset[:4]).all()
+    assert np.isfinite(up.offset[4:, 0]).all()
+    both = [np.arange(4), np.arange(4, SHARDS)]
+    told = one.answer([*down([up], "others", both[:1]), *down([up], "peers", both[1:])])
+    assert told is not None
+    assert told.learned[:, 0].tolist() == [1] * 4 + [LEARNING_BLOCKS] * (SHARDS - 4)
+
+
 def test_with_fewer_members_than_the_plan_needs_nobody_bets() -> None:
     one, x = host(), values(160, 230)
     x[:, 5, 1] += 0.1

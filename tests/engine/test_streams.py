@@ -397,3 +397,56 @@ def rows_of(told: Summary, rows: slice) -> Summary:
         told.s3_demeaned[rows],
         told.included[rows],
     )
+
+
+def test_rows_that_begin_anew_go_on_as_streams_that_were_opened_then_to_the_last_bit() -> None:
+    x, phi = values(150, 500), 0.2
+    made, young = (adopt_level(adopt(streams(), phi)) for _ in range(2))
+    play(made, x[:260])
+    made.anew(np.arange(ROWS))
+    adopt_level(adopt(made, phi))
+    found, expected = (play(s, x[260:], first=260)[-1] for s in (made, young))
+    for name in ("change", "level", "learned", "change_onset", "level_onset"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    np.testing.assert_array_equal(made.offset, young.offset)
+    assert (found.change != 0.0).all()
+
+
+def test_rows_that_begin_anew_have_forgotten_and_the_others_have_nothing_to_notice() -> None:
+    made, plain = (adopt_level(adopt(streams())) for _ in range(2))
+    x, some = values(151, 262), np.array([4, 7])
+    x[225:, 4] += 0.2
+    for one in (made, plain):
+        play(one, x[:260])
+    made.anew(some)
+    assert np.isnan(made.offset[some]).all()
+    after, before = (play(one, x[260:261], first=260)[0] for one in (made, plain))
+    assert before.change[4].min() > CROSSING
+    assert (after.change[some] == 0.0).all()
+    assert (after.level[some] == 0.0).all()
+    assert (after.learned[some] == 1).all()
+    rest = np.delete(np.arange(ROWS), some)
+    np.testing.assert_array_equal(after.level[rest], before.level[rest])
+    assert (after.learned[rest] == LEARNING_BLOCKS).all()
+    np.testing.assert_array_equal(after.change_epoch, before.change_epoch)
+
+
+def test_a_row_that_begins_anew_bets_on_no_level_before_the_plan_gives_it_a_margin() -> None:
+    made, x = adopt_level(streams()), values(152, 80)
+    x[:, 4] += 0.08
+    made.anew(np.array([4]))
+    assert (play(made, x[:40])[-1].level[4] == 0.0).all()
+    adopt_level(made)
+    assert play(made, x[40:], first=40)[-1].level[4].min() >= CROSSING
+
+
+def test_the_baseline_of_a_row_that_begins_anew_is_told_no_more() -> None:
+    made, x = adopt(streams(), 0.0, np.nan), values(153, 202)
+    assert play(made, x[:201])[-1].baseline is not None
+    made.anew(np.array([4]))
+    baseline = play(made, x[201:], first=201)[0].baseline
+    assert baseline is not None
+    assert np.isnan(baseline[4]).all()
+    assert np.isfinite(np.delete(baseline, 4, axis=0)).all()
+    made.anew(np.arange(ROWS))
+    assert play(made, x[201:], first=202)[0].baseline is None

@@ -101,3 +101,27 @@ async def test_an_agent_that_lost_its_state_begins_new_epochs_and_the_audit_says
         of_host = {k: v for k, v in values(mind(fleet)).items() if k[2].startswith(f"{HOST}-")}
         assert set(of_host.values()) == {0.0}
     assert "its agent began without a checkpoint" in audited(folders, "epoch")[-1]
+
+
+async def test_an_aggregator_without_its_database_numbers_above_what_agents_have(
+    tmp_path: Path,
+) -> None:
+    folders = record(tmp_path, ticks=TICKS)
+    async with fleet_of(folders) as fleet:
+        await run(fleet, ONSET)
+        before = plans(fleet)
+        await fleet.stop_aggregator()
+        shutil.rmtree(folders.state / "aggregator")
+        await fleet.start_aggregator()
+        await fleet.come_to_rest()
+        opened = await run(fleet, TICKS - ONSET)
+        assert min(plans(fleet)) > max(before)
+        assert {t.node for t in opened} == {SLOW}  # by the level channel, which needs no learning
+        assert any(value != 0 for value in shards(values(mind(fleet))).values())
+    assert any("ours were lost" in text for text in audited(folders, "epoch"))
+
+
+def plans(fleet: Live) -> list[int]:
+    """Return the number of the plan that each agent has."""
+    held = [agent.evidence.plan for agent in fleet.agents.values()]
+    return [plan.id for plan in held if plan is not None]
