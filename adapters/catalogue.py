@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from math import log1p
+from pathlib import Path
 from types import MappingProxyType
 
+from .document import BadDocument, read_document
 from .metric import (
     LADDER,
     BadMetric,
@@ -22,12 +24,14 @@ from .metric import (
 
 __all__ = [
     "LADDER",
+    "BadDocument",
     "BadMetric",
     "Catalogue",
     "Metric",
     "apply_transform",
     "default_catalogue",
     "level_block",
+    "read_catalogue",
 ]
 
 _EQUALS = log1p(0.05)  # 5 % among equals
@@ -80,6 +84,18 @@ _SHAPE = 'write {"metric": {"direction": "up", "margin": 0.05}}'
 def default_catalogue() -> Catalogue:
     """Return the catalogue as shipped."""
     return Catalogue(MappingProxyType({row.name: row for row in _ROWS}))
+
+
+def read_catalogue(path: Path) -> Catalogue:
+    """Return the catalogue as shipped with the overrides in the JSON file at ``path``.
+
+    Raises ``BadDocument``, also for what ``with_override`` refuses.
+    """
+    overrides = read_document(path)
+    try:
+        return default_catalogue().with_override(overrides)
+    except BadMetric as bad:
+        raise BadDocument(path.name, None, f"metric {bad.metric!r}: {bad.what}", bad.todo) from None
 
 
 def _by_suffix(name: str) -> Metric:

@@ -66,6 +66,11 @@ class Metric:
     refresh: float = 1.0
     scale: float = 1.0  # multiplied in before the transform
 
+    @property
+    def judged(self) -> bool:
+        """Say whether evidence is made of it: counts, events and states have other engines."""
+        return self.kind in {"gauge", "counter"}
+
 
 def apply_transform(metric: Metric, values: npt.ArrayLike) -> Floats:
     """Return ``values`` (any shape) on the scale on which the metric is judged.

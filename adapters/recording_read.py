@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from io import StringIO
 from math import isfinite, nan
 from pathlib import Path
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
 
 import numpy as np
 
-from .catalogue import BadMetric, Catalogue, default_catalogue
+from .catalogue import Catalogue, default_catalogue, read_catalogue
 from .document import BadDocument, is_number, read_document
 from .faulty_line import name_the_line
 from .readings import ReadingTable, read_table
 from .recording import ABSENT, BadRecording, Codes, Event, Fact, Floats, Recording
 from .topology.model import BadTopology, Topology
 from .topology.static import read_topology
+
+Held = TypeVar("Held")  # what a file holds
 
 _READINGS = "readings.csv"
 _TRUTH = "truth.json"
@@ -155,18 +157,17 @@ def _topology(path: Path) -> Topology:
 
 
 def _catalogue(path: Path) -> Catalogue:
-    if not path.exists():
-        return default_catalogue()
-    try:
-        return default_catalogue().with_override(_document(path))
-    except BadMetric as bad:
-        what = f"metric {bad.metric!r}: {bad.what}"
-        raise BadRecording(path.name, None, what, bad.todo) from None
+    return _read(read_catalogue, path) if path.exists() else default_catalogue()
 
 
 def _document(path: Path) -> object:
+    return _read(read_document, path)
+
+
+def _read(read: Callable[[Path], Held], path: Path) -> Held:
+    """Return what ``read`` makes of the file; raise ``BadRecording`` for a bad document."""
     try:
-        return read_document(path)
+        return read(path)
     except BadDocument as bad:
         raise BadRecording(bad.file, bad.line, bad.what, bad.todo) from None
 

@@ -45,15 +45,22 @@ class SourceOptions:
 class PlayedSource:
     """A source whose second 0 lies at the Unix second ``began``, with what its readings mean.
 
-    ``catalogue`` says how its metrics are judged and ``interval`` how many seconds lie between its
-    ticks.
+    ``metrics`` are all that it yields at any time, ``catalogue`` says how they are judged and
+    ``interval`` how many seconds lie between its ticks.
     """
 
     def __init__(
-        self, source: CounterSource, began: float, catalogue: Catalogue, interval: float
+        self,
+        source: CounterSource,
+        began: float,
+        *,
+        metrics: tuple[str, ...],
+        catalogue: Catalogue,
+        interval: float,
     ) -> None:
         """Wrap ``source``, which counts its seconds from 0."""
         self.name = source.name
+        self.metrics = metrics
         self.catalogue = catalogue
         self.interval = interval
         self._source = source
@@ -134,13 +141,25 @@ def _recording(options: SourceOptions) -> CounterSource:
         raise ValueError(message)
     recording = read_recording(options.recording)
     source = RecordingSource(recording, _chosen(recording.topology, options))
-    return PlayedSource(source, options.began or 0.0, recording.catalogue, recording.interval)
+    return PlayedSource(
+        source,
+        options.began or 0.0,
+        metrics=recording.metrics,
+        catalogue=recording.catalogue,
+        interval=recording.interval,
+    )
 
 
 def _synthetic(options: SourceOptions) -> CounterSource:
     fleet = SyntheticFleet(options.fleet, options.seed, options.faults)
     source = SyntheticSource(fleet, _chosen(fleet.topology, options))
-    return PlayedSource(source, options.began or 0.0, default_catalogue(), 1.0)
+    return PlayedSource(
+        source,
+        options.began or 0.0,
+        metrics=fleet.metrics,
+        catalogue=default_catalogue(),
+        interval=1.0,
+    )
 
 
 def _chosen(topology: Topology, options: SourceOptions) -> tuple[str, ...]:

@@ -23,32 +23,31 @@ from .. import __version__
 from ..adapters.base import SourceUnavailable
 from ..adapters.recording import BadRecording
 from ..settings.clock import SystemClock
+from ..settings.folder import BadFolder, state_folder
 from ..settings.logs import start_logs
+from ..settings.refused import HELP, OneLineGroup, Refused, warn
+from ..settings.toml import in_effect
 from .assembly import BadStart
 from .check import check as check_table
-from .config import AgentSettings, state_folder, told
-from .folder import BadFolder
+from .config import AgentSettings
 from .grid import Grid
 from .identity import identify
 from .inventory import interval_of
-from .program import NAME, Found, Refused, find_sources, read_settings, say, settings_options
+from .program import Found, find_sources, read_settings, settings_options
 from .record import Pace
 from .record import record as write_record
 from .runtime import Agent
 
+PROGRAM = "tessera-agent"
 NO_SOURCE = 3  # exit status
 
 
-@click.group(
-    NAME,
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+@click.group(PROGRAM, cls=OneLineGroup, invoke_without_command=True, context_settings=HELP)
 @settings_options
 @click.option("--check-config", is_flag=True, help="print the settings in effect and end")
-@click.version_option(__version__, prog_name=NAME)
+@click.version_option(__version__, prog_name=PROGRAM)
 @click.pass_context
-def agent(context: click.Context, /, *, check_config: bool, **flags: object) -> int | None:
+def main(context: click.Context, /, *, check_config: bool, **flags: object) -> None:
     """Read this host's accelerators each second and stream evidence to the aggregator.
 
     Every option is also a key of the TOML file and a variable TESSERA_<KEY>. Exit status: 0 ended
@@ -56,18 +55,18 @@ def agent(context: click.Context, /, *, check_config: bool, **flags: object) -> 
     """
     context.obj = flags
     if context.invoked_subcommand is not None:
-        return None
+        return
     settings, strange = read_settings(flags)
-    folder = state_folder(settings, os.environ, Path.home())
+    folder = state_folder("agent", settings.state_dir, os.environ, Path.home())
     if check_config:
-        click.echo(told(settings, folder))
         for line in strange:
-            say(f"{NAME}: {line}")
-        return 0
-    return _daemon(settings, strange, folder)
+            warn(line)
+        click.echo(in_effect(settings, folder))
+        return
+    context.exit(_daemon(settings, strange, folder))
 
 
-@agent.command("check", short_help="what is readable here")
+@main.command("check", short_help="what is readable here")
 @settings_options
 @click.pass_obj
 def check(above: dict[str, object], /, **flags: object) -> None:
@@ -78,7 +77,7 @@ def check(above: dict[str, object], /, **flags: object) -> None:
     click.echo(check_table(found.sources, found.absent, now))
 
 
-@agent.command("record", short_help="write a recording of this host")
+@main.command("record", short_help="write a recording of this host")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--seconds", type=click.FloatRange(min=0.0, min_open=True), help="how long")
 @settings_options
@@ -98,7 +97,7 @@ def record(
     pace = Pace(clock, Grid(interval), count, lambda wait: not ending.wait(wait))
     host = identify(settings.host, SystemRandom()).host
     try:
-        taken = write_record(folder, found.sources, host, pace, lambda line: say(f"{NAME}: {line}"))
+        taken = write_record(folder, found.sources, host, pace, warn)
     except (BadRecording, SourceUnavailable, ValueError) as bad:
         raise Refused(str(bad)) from None
     except OSError as fault:
@@ -137,21 +136,6 @@ async def _live(running: Agent) -> int:
         await running.stop()
         raise Refused(str(bad)) from None
     return await running.run()
-
-
-def main() -> None:
-    """Run the command line; whatever is wrong with it is one line on standard error."""
-    try:
-        done = agent.main(prog_name=NAME, standalone_mode=False)
-    except Refused as refused:
-        say(f"{NAME}: {refused}")
-        sys.exit(refused.status)
-    except click.ClickException as bad:
-        say(f"{NAME}: {' '.join(bad.format_message().rstrip('.').split())}; see --help")
-        sys.exit(2)
-    except click.Abort:
-        sys.exit(130)
-    sys.exit(done if isinstance(done, int) else 0)
 
 
 if __name__ == "__main__":

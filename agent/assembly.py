@@ -14,15 +14,16 @@ from ..adapters.catalogue import default_catalogue
 from ..adapters.metric import Metric
 from ..proto.messages import Inventory
 from ..settings.clock import Clock
+from ..settings.folder import Folder, unwritable
 from .backoff import Backoff
 from .checkpoint import Checkpoints
 from .config import AgentSettings
 from .exchange import Desk, Exchange
 from .facts import Facts
-from .folder import Folder, unwritable
 from .identity import Identity, identify
 from .intake import Intake
 from .inventory import (
+    INVENTORY,
     Named,
     catalogue_of,
     interval_of,
@@ -31,7 +32,7 @@ from .inventory import (
     with_version,
     yielded,
 )
-from .ledger import Opened, open_ledger
+from .ledger import Ledger, open_ledger
 from .ring import Ring
 from .sampler import Sampler
 from .uplink import Speaker, Uplink
@@ -49,7 +50,7 @@ class Parts:
 
     identity: Identity
     inventory: Inventory
-    opened: Opened
+    ledger: Ledger
     intake: Intake
     ring: Ring
     exchange: Exchange
@@ -72,14 +73,15 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     identity = identify(settings.host, random)
     shards = [shard for source in sources for shard in source.shards()]
     metrics = await _metrics(sources, sampler, clock)
-    inventory, opened = _take_up(settings, identity, shards, metrics, folder)
+    found = _inventory(settings, identity, shards, metrics)
+    inventory, ledger = _take_up(found, folder, clock.now())
     ids = tuple(shard.id for shard in inventory.shards)
     intake = Intake(ids, metrics, interval_of(sources, settings.tick_seconds))
     ring = Ring(ids, inventory.metrics)
-    desk = Desk(opened, intake, ring, facts)
+    desk = Desk(ledger, intake, ring, facts)
     exchange = Exchange(identity, inventory, desk, clock, __version__)
     exchange.follow()
-    return Parts(identity, inventory, opened, intake, ring, exchange)
+    return Parts(identity, inventory, ledger, intake, ring, exchange)
 
 
 def link(target: str, speaker: Speaker, clock: Clock, random: Random, *, paced: bool) -> Uplink:
@@ -102,23 +104,23 @@ async def _metrics(
     return metrics
 
 
-def _take_up(
-    settings: AgentSettings,
-    identity: Identity,
-    shards: Sequence[Shard],
-    metrics: Sequence[Metric],
-    folder: Folder,
-) -> tuple[Inventory, Opened]:
-    """Return the inventory and the evidence that belongs to it."""
+def _inventory(
+    settings: AgentSettings, identity: Identity, shards: Sequence[Shard], metrics: Sequence[Metric]
+) -> Inventory:
+    """Return what the host has now."""
     said = Named(settings.job, settings.role, settings.sku)
     try:
-        found = survey(identity, shards, metrics, said)
+        return survey(identity, shards, metrics, said)
     except ValueError as bad:
         raise BadStart(str(bad)) from None
+
+
+def _take_up(found: Inventory, folder: Folder, now: float) -> tuple[Inventory, Ledger]:
+    """Return the inventory with its version, and the evidence that belongs to it."""
     try:
-        inventory = with_version(found, folder.inventory)
-        opened = open_ledger(Checkpoints(folder.path), inventory)
-        opened.ledger.begin()
+        inventory = with_version(found, folder.path / INVENTORY)
+        ledger = open_ledger(Checkpoints(folder.path), inventory, now)
+        ledger.begin()
     except OSError as fault:
         raise unwritable(folder.path, fault) from None
-    return inventory, opened
+    return inventory, ledger

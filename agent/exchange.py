@@ -6,6 +6,7 @@ each message means to the evidence of this host.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -22,10 +23,12 @@ from .facts import Facts
 from .fold import Block
 from .identity import Identity
 from .intake import Intake
-from .ledger import Opened
+from .ledger import Ledger
 from .ring import Ring
 
 HEARTBEAT: Final = 5.0  # seconds, unless the aggregator wishes another number
+REPEAT: Final = 30.0  # seconds after which facts that nobody has stored are said again,
+MOST_REPEATED: Final = 100  # but no more at once: they share a bounded queue with block values
 NS: Final = 1_000_000_000
 
 Send = Callable[[ingest.FromAgent], bool]
@@ -35,7 +38,7 @@ Send = Callable[[ingest.FromAgent], bool]
 class Desk:
     """What the exchange works on: the host's evidence, its intake, its ring and its facts."""
 
-    opened: Opened
+    ledger: Ledger
     intake: Intake
     ring: Ring
     facts: Facts
@@ -56,8 +59,7 @@ class Exchange:
         self.offset = ClockOffset(clock)
         self._identity = identity
         self._inventory = inventory
-        self._ledger = desk.opened.ledger
-        self._opened = desk.opened
+        self._ledger = desk.ledger
         self._intake = desk.intake
         self._ring = desk.ring
         self._facts = desk.facts
@@ -65,7 +67,8 @@ class Exchange:
         self._software = software
         self._shape = (len(inventory.shards), len(inventory.metrics))
         self._heartbeat = HEARTBEAT
-        self._beat_at = 0.0  # monotonic second of the next heartbeat
+        self._beat_at = 0.0  # monotonic second of the next heartbeat,
+        self._repeat_at = 0.0  # and of the next repetition of facts
         self._skewed: set[int] = set()  # rungs
         self._log = structlog.get_logger("agent")
 
@@ -78,7 +81,6 @@ class Exchange:
 
         Evidence that began anew is said to be lost until a plan has been taken up with it.
         """
-        resumed = self._opened.resumed or self._ledger.evidence.plan is not None
         return ingest.Hello(
             major=MAJOR,
             minor=MINOR,
@@ -86,8 +88,8 @@ class Exchange:
             instance=self._identity.instance,
             boot_id=self._identity.boot_id,
             software=self._software,
-            resumed=resumed,
-            lost="" if resumed else self._opened.lost,
+            resumed=self._ledger.resumed,
+            lost=self._ledger.lost,
         )
 
     def greeting(self, welcome: ingest.Welcome) -> Iterator[ingest.FromAgent]:
@@ -95,6 +97,7 @@ class Exchange:
         if welcome.heartbeat_seconds > 0:
             self._heartbeat = welcome.heartbeat_seconds
         self._beat_at = 0.0
+        self._repeat_at = self._clock.monotonic() + REPEAT
         yield self._inventory_message()
         for _, up2 in sorted(self._ledger.last.items()):
             now = replace(up2, inventory=self._inventory.version)
@@ -134,7 +137,7 @@ class Exchange:
             self._log.warning("bad message of the aggregator", reason=str(bad))
 
     def beat(self) -> None:
-        """Send a heartbeat if it is due."""
+        """Send a heartbeat if it is due, and with it each 30 s the facts that nobody stored."""
         now = self._clock.monotonic()
         if now < self._beat_at:
             return
@@ -146,6 +149,14 @@ class Exchange:
         )
         if self.send(ingest.FromAgent(heartbeat=beat)):
             self._beat_at = now + self._heartbeat
+            self._repeat_facts(now)
+
+    def _repeat_facts(self, now: float) -> None:
+        if now < self._repeat_at:
+            return
+        self._repeat_at = now + REPEAT
+        for fact in islice(self._facts, MOST_REPEATED):
+            self.send(ingest.FromAgent(fact=fact))
 
     def _take_plan(self, message: ingest.Plan) -> None:
         plan = decode.plan(message)

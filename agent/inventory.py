@@ -16,7 +16,7 @@ from ..proto.messages import Inventory, PathNode, ShardRow
 from .identity import Identity
 from .packed import packed, unpacked
 
-JUDGED: Final = frozenset({"gauge", "counter"})  # counts, events and states have other engines
+INVENTORY: Final = "inventory"  # the file in the agent's folder
 _CLASSES: Final = named(Inventory, ShardRow, PathNode)
 
 
@@ -84,7 +84,7 @@ def survey(
 def judged_metrics(names: Iterable[str], catalogue: Catalogue) -> tuple[Metric, ...]:
     """Return the rows of the ``names`` that evidence can judge, sorted by name."""
     rows = (catalogue.of(name) for name in sorted(set(names)))
-    return tuple(row for row in rows if row.kind in JUDGED)
+    return tuple(row for row in rows if row.judged)
 
 
 def yielded(readings: Iterable[Reading], sources: Sequence[CounterSource]) -> set[str]:

@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from ..engine import (
+    baseline,
     calibration,
     change,
     level,
@@ -25,6 +26,7 @@ from ..engine import (
 from ..engine.snapshot import Tree, named, restored, snapshot
 from ..proto import messages
 from ..proto.messages import Down, Inventory, Plan, Up1, Up2
+from ..settings.logs import rfc3339
 from . import evidence as of_host
 from .checkpoint import Checkpoints
 from .evidence import Evidence
@@ -36,13 +38,19 @@ MEANING: Final = 1  # raised when fields mean something else under the same name
 
 @dataclass(slots=True)
 class Kept:
-    """What outlives the process: the evidence, and what was last said of it by rung."""
+    """What outlives the process: the evidence, and what was last said of it by rung.
+
+    ``lost`` says why the evidence before this one is gone, "" once a plan has been taken up: until
+    then the aggregator may not have heard of it, however often the process starts.
+    """
 
     evidence: Evidence
     last: dict[int, Up2] = field(default_factory=dict)
+    lost: str = ""
 
 
-_ENGINE = (streams, change, level, margin, memory, onset, ranks, recursive, calibration)
+_LEARNED = (baseline, margin, memory, ranks, recursive, calibration)
+_ENGINE = (streams, change, level, onset, *_LEARNED)
 CLASSES: Final = named(Kept, of_host, Block, messages, *_ENGINE)
 
 
@@ -70,6 +78,16 @@ class Ledger:
         """Return the last UP2 of each rung."""
         return self._kept.last
 
+    @property
+    def resumed(self) -> bool:
+        """Say whether there is evidence that goes on: what has no plan has bet nothing."""
+        return self.evidence.plan is not None
+
+    @property
+    def lost(self) -> str:
+        """Return in one line why former evidence is gone, "" if none is or that is past."""
+        return self._kept.lost
+
     def adopt(self, plan: Plan) -> bool:
         """Write ``plan`` down, then obey it; return False for one that is known already.
 
@@ -79,7 +97,7 @@ class Ledger:
         if known is not None and plan.id <= known.id:
             return False
         self._write(["plan", snapshot(plan)])
-        self.evidence.adopt(plan)
+        self._adopt(plan)
         return True
 
     def offer(self, block: Block) -> Up1:
@@ -138,7 +156,7 @@ class Ledger:
         match unpacked(record):
             case ["plan", tree] if isinstance(plan := restored(tree, CLASSES), Plan):
                 with suppress(ValueError):
-                    self.evidence.adopt(plan)
+                    self._adopt(plan)
             case ["offer", tree] if isinstance(block := restored(tree, CLASSES), Block):
                 with suppress(ValueError):
                     self.evidence.offer(block)
@@ -151,6 +169,10 @@ class Ledger:
 
     def _state(self) -> bytes:
         return packed([MEANING, snapshot(self._kept, CLASSES)])
+
+    def _adopt(self, plan: Plan) -> None:
+        self.evidence.adopt(plan)
+        self._kept.lost = ""
 
     def _answer(self, downs: Sequence[Down]) -> Up2 | None:
         up2 = self.evidence.answer(downs)
@@ -187,35 +209,36 @@ class Ledger:
         self._told = True
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A ledger, whether it was taken up where the last process left it, and why not."""
-
-    ledger: Ledger
-    resumed: bool
-    lost: str
-
-
-def open_ledger(checkpoints: Checkpoints, inventory: Inventory) -> Opened:
+def open_ledger(checkpoints: Checkpoints, inventory: Inventory, now: float) -> Ledger:
     """Return the evidence of the last process, or new evidence where it is absent or of no use.
 
-    Raises ``OSError`` for a folder that cannot be read. Nothing is written: see
-    :meth:`Ledger.begin`.
+    ``now``, Unix seconds, is what no evidence can be from beyond. Raises ``OSError`` for a folder
+    that cannot be read. Nothing is written: see :meth:`Ledger.begin`.
     """
     found = checkpoints.load(lambda state: _kept(state, inventory))
     if found.state is None:
-        return Opened(
-            Ledger(checkpoints, Kept(Evidence(inventory))), resumed=False, lost=found.lost
-        )
+        return Ledger(checkpoints, Kept(Evidence(inventory), lost=found.lost))
     ledger = Ledger(checkpoints, _kept(found.state, inventory))
     try:
         for record in found.records:
             ledger.replay(record)
+        _refuse_future(ledger.last, now)
     except ValueError as bad:
         lost = " ".join(str(bad).split())
-        return Opened(Ledger(checkpoints, Kept(Evidence(inventory))), resumed=False, lost=lost)
+        return Ledger(checkpoints, Kept(Evidence(inventory), lost=lost))
     ledger.evidence.inventory = inventory
-    return Opened(ledger, resumed=True, lost="")
+    return ledger
+
+
+def _refuse_future(last: Mapping[int, Up2], now: float) -> None:
+    """Raise ``ValueError`` if a last block begins later than its own length after ``now``."""
+    for rung, up2 in last.items():
+        if (up2.block - 1) * rung > now:
+            message = (
+                "its evidence is of a time that has not come: "
+                f"{rfc3339(up2.block * rung)}, and this host's clock says {rfc3339(now)}"
+            )
+            raise ValueError(message)
 
 
 def _kept(state: bytes, inventory: Inventory) -> Kept:

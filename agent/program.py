@@ -1,11 +1,9 @@
-"""What the agent's commands share: their options, their settings, and how they refuse.
+"""What the agent's commands share: their options, their settings and the sources they name.
 
-Apart from the commands, so that each of them reads its settings in the same way and says no in
-one voice: one line on standard error.
+Apart from the commands, so that each of them reads its settings in the same way.
 """
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +14,11 @@ import click
 from ..adapters.base import CounterSource, SourceUnavailable
 from ..adapters.registry import UnknownName
 from ..adapters.sources import detect, open_source
+from ..settings.environ import own_environ
 from ..settings.load import BadSettings, load
-from .config import AgentSettings, own_environ
+from ..settings.refused import Refused
+from .config import AgentSettings
 
-NAME = "tessera-agent"
 Command = TypeVar("Command", bound=Callable[..., object])
 
 _HELP = {
@@ -40,15 +39,6 @@ _HELP = {
     "log_layout": "text or json",
     "log_level": "debug, info, warning or error",
 }
-
-
-class Refused(Exception):  # noqa: N818 - named for what it says
-    """Why a command does nothing: one line that names what, where and what to do."""
-
-    def __init__(self, message: str, status: int = 2) -> None:
-        """Keep the message as one line, and the exit ``status``."""
-        super().__init__(" ".join(message.split()))
-        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +72,7 @@ def read_settings(flags: Mapping[str, object]) -> tuple[AgentSettings, tuple[str
     """Return the settings and a line for each variable that no program knows; or refuse."""
     said = {key: value for key, value in flags.items() if value not in (None, ())}
     file = said.pop("config", None)
-    mine, strange = own_environ(os.environ)
+    mine, strange = own_environ("agent", os.environ)
     try:
         found = load(
             AgentSettings, flags=said, environ=mine, file=file if isinstance(file, Path) else None
@@ -113,9 +103,3 @@ def find_sources(settings: AgentSettings, began: float) -> Found:
     except (UnknownName, ValueError, OSError) as bad:
         raise Refused(str(bad)) from None
     return Found((source,))
-
-
-def say(line: str) -> None:
-    """Write a line to standard error, at once."""
-    click.echo(line, err=True)
-    sys.stderr.flush()

@@ -60,8 +60,9 @@ def record(
 ) -> int:
     """Write a recording to the folder ``out`` and return its number of ticks.
 
-    Its metrics are those of the first tick; what ``say`` is told are lines about progress. Raises
-    ``BadRecording`` if ``out`` is taken, ``ValueError`` where nothing can be read.
+    Its metrics are those of the first tick and those that a source lists itself; what ``say`` is
+    told are lines about progress. Raises ``BadRecording`` if ``out`` is taken, ``ValueError`` where
+    nothing can be read.
     """
     refuse_occupied(out)
     shards = [shard for source in sources for shard in source.shards()]

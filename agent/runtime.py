@@ -21,22 +21,24 @@ from ..proto import encode
 from ..proto.messages import Inventory, Up1
 from ..proto.schema import ingest
 from ..settings.clock import Clock
+from ..settings.folder import Folder
+from ..settings.logs import rfc3339
 from .assembly import Parts, assemble, link
 from .config import AgentSettings
 from .evidence import Evidence
 from .exchange import Exchange
 from .facts import Facts
 from .fold import Block
-from .folder import Folder
 from .grid import Grid
 from .health import LATEST, Health, Vitals
 from .inventory import interval_of
 from .keeper import Keeper
 from .sampler import Sample, Sampler
+from .seldom import Seldom
 from .uplink import Uplink
 
 LINK_AGAIN: Final = 5.0  # seconds after an error of ours in the link
-QUIET: Final = 60.0  # seconds between two lines of log about one thing
+LONG_BACK: Final = 600.0  # seconds of discarded ticks, from which on a person is told the way out
 SPREAD: Final = 10  # the hosts' UP1 are spread over this part of a block,
 LONGEST_SPREAD: Final = 2.0  # but over no more seconds: a DOWN waits no longer than 5 s for them
 SHARE: Final = 0.8  # of a tick that sources may take
@@ -71,7 +73,7 @@ class Agent:
         self._grid = Grid(interval_of(sources, settings.tick_seconds))
         budget = min(settings.budget, SHARE * self._grid.interval)
         self._sampler = Sampler(sources, budget if paced else None)
-        self._folder = Folder(folder)
+        self._folder = Folder(folder, "agent")
         self._facts = Facts()
         self._health = Health(settings.agent_http, self.vitals)
         self._counts: Counter[str] = Counter()
@@ -81,14 +83,14 @@ class Agent:
         self._number: int | None = None  # of the last tick, on the grid of the wall clock
         self._ticked = nan  # monotonic seconds
         self._spread = 0.0  # share of the spread that is this host's
-        self._said: dict[str, float] = {}  # monotonic seconds by what was logged
+        self._say = Seldom(clock).say
         self._ending = asyncio.Event()
         self._log = structlog.get_logger("agent")
 
     @property
     def evidence(self) -> Evidence:
         """Return the host's evidence, to be read."""
-        return self._parts.opened.ledger.evidence
+        return self._parts.ledger.evidence
 
     @property
     def inventory(self) -> Inventory:
@@ -118,14 +120,14 @@ class Agent:
             self._settings.aggregator, speaker, self._clock, self._random, paced=self._paced
         )
         parts.exchange.send = self.uplink.send
-        self._keeper = Keeper(parts.opened.ledger, self._clock, aside=self._paced)
+        self._keeper = Keeper(parts.ledger, self._clock, aside=self._paced)
         self._log.info(
             "agent started",
             host=parts.identity.host,
             shards=len(parts.inventory.shards),
             metrics=len(parts.inventory.metrics),
             inventory=parts.inventory.version,
-            evidence="resumed" if parts.opened.resumed else parts.opened.lost or "new",
+            evidence="resumed" if parts.ledger.resumed else parts.ledger.lost or "new",
         )
         self._tasks.append(asyncio.create_task(self._keep_linked()))
         if self._paced:
@@ -142,7 +144,7 @@ class Agent:
         number = self._grid.number(at)
         if self._number is not None and number <= self._number:
             self._counts["ticks_discarded"] += 1
-            self._say("time went back: ticks are discarded until it is made up for")
+            self._say_back(at)
             return 0
         self._number = number
         sample = await self._sampler.ask(at)
@@ -201,7 +203,7 @@ class Agent:
             host, state, offset = parts.identity.host, link_.state, parts.exchange.offset.offset
             counters |= {f"{kind}_dropped": n for kind, n in link_.dropped.items()}
             counters |= {"links": link_.links, "bad_messages": parts.exchange.refused}
-            counters |= {"records_unwritten": parts.opened.ledger.unwritten}
+            counters |= {"records_unwritten": parts.ledger.unwritten}
         return Vitals(
             host=host,
             link=state,
@@ -267,17 +269,15 @@ class Agent:
             self._beat()
             await asyncio.sleep(1.0)
 
+    def _say_back(self, now: float) -> None:
+        """Log until when ticks are discarded, and how not to wait for it if that is long."""
+        until = ((self._number or 0) + 1) * self._grid.interval
+        way_out = "; a restart begins anew" if until - now > LONG_BACK else ""
+        self._say(f"time went back: ticks are discarded until {rfc3339(until)}{way_out}")
+
     def _beat(self) -> None:
         if self.uplink.up:
             self._parts.exchange.beat()
-
-    def _say(self, what: str, *, failed: bool = False) -> None:
-        """Log ``what``, not more than once a minute; with the error under way if one ``failed``."""
-        now = self._clock.monotonic()
-        self._said = {text: at for text, at in self._said.items() if now - at < QUIET}
-        if what not in self._said:
-            self._said[what] = now
-            self._log.warning(what, exc_info=failed)
 
 
 class _Guarded:

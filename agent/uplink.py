@@ -20,6 +20,8 @@ from .backoff import Backoff
 
 MOST_WAITING: Final = 512  # messages
 WELCOME_WITHIN: Final = 10.0  # seconds
+PROVEN: Final = 1.0  # seconds of a link after which it is told: a refusal comes before
+BROKEN: Final = "an error of this agent's own; its log says which"
 OPTIONS: Final = (
     ("grpc.use_local_subchannel_pool", 1),  # else grpc's own backoff outlives the channel
     ("grpc.keepalive_time_ms", 20_000),
@@ -72,6 +74,7 @@ class Uplink:
         self._news = asyncio.Event()
         self._since = inf  # monotonic second since which the link is up
         self._refused = self._down = ""
+        self._telling: asyncio.TimerHandle | None = None  # of a link that is up
         self._log = structlog.get_logger("agent")
 
     @property
@@ -96,13 +99,18 @@ class Uplink:
         return True
 
     async def run(self) -> None:
-        """Connect, and again each time that the link ends, until another instance takes over."""
+        """Connect, and again each time that the link ends, until another instance takes over.
+
+        However it ends, by an error that nobody foresaw too, the link is down then.
+        """
         while not self.superseded:
-            self._refused = ""
-            reason = await self._link()
-            lasted = self._clock.monotonic() - self._since if self.up else 0.0
+            self._refused, reason = "", BROKEN
+            try:
+                reason = await self._link()
+            finally:
+                lasted = self._clock.monotonic() - self._since if self.up else 0.0
+                self._end(reason)
             wait = self._backoff.refused() if self._refused else self._backoff.after(lasted)
-            self._end(reason)
             if not self.superseded:
                 await asyncio.sleep(wait)
 
@@ -176,19 +184,28 @@ class Uplink:
     def _welcomed(self, welcome: ingest.Welcome) -> None:
         self._since = self._clock.monotonic()
         self.links += 1
-        self._down = ""
-        self._log.info("link is up", aggregator=self.target, link=self.links)
+        self._telling = asyncio.get_running_loop().call_later(PROVEN, self._say_up)
         for message in self._speaker.greeting(welcome):
             self._queue(message)
 
+    def _say_up(self) -> None:
+        self._down = ""
+        self._log.info("link is up", aggregator=self.target, link=self.links)
+
     def _end(self, reason: str) -> None:
-        """Say why the link ended or could not be made, unless that was said last."""
+        """Say why the link ended or could not be made, unless that was said last.
+
+        What broke it here is the runtime's to log.
+        """
         self._since = inf
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
         self.sent = self.received = 0
         for message in self._waiting:
             self._drop(message)
         self._waiting.clear()
-        if reason != self._down and not self.superseded:
+        if reason not in (self._down, BROKEN) and not self.superseded:
             self._log.warning("link is down", aggregator=self.target, reason=reason)
         self._down = reason
         self.on_change()

@@ -22,45 +22,24 @@ import click
 import structlog
 
 from .. import __version__
+from ..settings.address import is_loopback
 from ..settings.clock import SystemClock
+from ..settings.environ import own_environ
+from ..settings.folder import BadFolder, Folder, state_folder
 from ..settings.load import BadSettings, load
 from ..settings.logs import start_logs
-from .config import AggregatorSettings, is_loopback, own_environ, state_folder
+from ..settings.refused import HELP, OneLine, Refused, warn
+from ..settings.toml import in_effect
+from .config import AggregatorSettings
 from .inputs import BadInput, catalogue_of, topology_of
 from .runtime import Aggregator
 from .server import AddressTaken
-from .state.folder import BadFolder, Folder
-from .state.store import BadStore, Store, backup
+from .state.store import DATABASE, BadStore, Store, backup
 
 PROGRAM = "tessera-aggregator"
-SECRET = frozenset({"http_token"})
-HELP = {"help_option_names": ["-h", "--help"]}
 
 
-class Refused(click.ClickException):
-    """Bad input, told in one line."""
-
-    exit_code = 2
-
-    def show(self, file: object = None) -> None:
-        """Print the line; ``file`` is click's and not used."""
-        del file
-        click.echo(f"{PROGRAM}: {' '.join(self.message.splitlines())}", err=True)
-
-
-class OneLine(click.Command):
-    """A command that refuses a wrong command line in one line too."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse as click does; raise ``Refused`` for what click cannot take."""
-        try:
-            return super().parse_args(ctx, args)
-        except click.UsageError as bad:
-            message = f"{bad.format_message().rstrip('.')}; see --help"
-            raise Refused(message) from None
-
-
-@click.command(cls=OneLine, context_settings=HELP)
+@click.command(PROGRAM, cls=OneLine, context_settings=HELP)
 @click.version_option(__version__, prog_name=PROGRAM)
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="settings in TOML")
 @click.option("--check-config", is_flag=True, help="print the settings in force and exit")
@@ -102,20 +81,21 @@ def main(
     2 on bad input.
     """
     with _refusing():
-        mine, strange = own_environ(os.environ)
-        for line in strange:
-            click.echo(f"{PROGRAM}: {line}", err=True)
+        mine, strange = own_environ("aggregator", os.environ)
         settings = load(AggregatorSettings, flags=flags, environ=mine, file=config)
-        folder = Folder(state_folder(settings, os.environ, Path.home()))
+        folder = state_folder("aggregator", settings.state_dir, os.environ, Path.home())
+        if backup_to is None and not check_config:
+            _serve(settings, strange, Folder(folder, "aggregator"))
+            return
+        for line in strange:
+            warn(line)
         if backup_to is not None:
-            backup(Store(folder.database), backup_to)
-            click.echo(f"{folder.database} copied to {backup_to}")
-        elif check_config:
+            backup(Store(folder / DATABASE), backup_to)
+            click.echo(f"{folder / DATABASE} copied to {backup_to}")
+        else:
             topology_of(settings.topology)
             catalogue_of(settings.metrics)
-            _print_settings(settings, folder)
-        else:
-            _serve(settings, folder)
+            click.echo(in_effect(settings, folder))
 
 
 @contextmanager
@@ -127,17 +107,13 @@ def _refusing() -> Iterator[None]:
         raise Refused(str(bad)) from None
 
 
-def _print_settings(settings: AggregatorSettings, folder: Folder) -> None:
-    for key, value in settings.model_dump(mode="json").items():
-        shown = "(set)" if key in SECRET and value else value
-        click.echo(f"{key} = {'(none)' if shown in (None, '') else shown}")
-    click.echo(f"# writes in {folder.path}")
-
-
-def _serve(settings: AggregatorSettings, folder: Folder) -> None:
-    """Hold the folder and run until a signal; leave no lock behind."""
+def _serve(settings: AggregatorSettings, strange: tuple[str, ...], folder: Folder) -> None:
+    """Hold the folder and run until a signal."""
     clock = SystemClock()
     start_logs(sys.stderr, clock, layout=settings.log_layout, level=settings.log_level)
+    log = structlog.get_logger()
+    for line in strange:
+        log.warning("unknown variable", what=line)
     catalogue, topology = catalogue_of(settings.metrics), topology_of(settings.topology)
     folder.hold()
 
@@ -151,7 +127,7 @@ def _serve(settings: AggregatorSettings, folder: Folder) -> None:
         click.echo(f"{PROGRAM}: serving on {aggregator.address}, state in {folder.path}")
         if not is_loopback(settings.listen):
             warning = "whoever reaches this address can look and report: no TLS, no roles yet"
-            structlog.get_logger().warning(warning, listen=aggregator.address)
+            log.warning(warning, listen=aggregator.address)
         await aggregator.run()
 
     try:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from ..adapters.topology.model import SHARD_KINDS
 from ..proto import decode, encode, refuse
 from ..proto.messages import Inventory
 from ..proto.pack import BadMessage
@@ -15,14 +16,18 @@ from ..proto.schema import ingest
 from ..settings.clock import Clock
 from .ingest.liveness import Liveness, Turn
 from .ingest.session import Session
+from .ingest.sessions import Sessions
 from .ledger import Ledger
 from .publish.view import HostNote
 from .state.assembly import Assembly
 from .state.records import FactRecord, HostRecord, Remembered
 
+GIVEN_UP_AFTER = 60.0  # seconds without a word after which another host may have its shards
 FORGOTTEN_AFTER = 7 * 86_400.0  # seconds without a word after which a host is no part of the fleet
 LARGEST_FACT = 64 * 1024  # bytes
 REMEMBERED_FACTS = 10_000  # of which a repetition is known as one
+
+_Key = tuple[str, str, int, float]  # of a fact or an event: host, word, id, Unix seconds
 
 
 class Hosts:
@@ -33,12 +38,14 @@ class Hosts:
     inventory was taken.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one parameter for each thing that it keeps in step
         self,
         assembly: Assembly,
         liveness: Liveness,
         ledger: Ledger,
         clock: Clock,
+        sessions: Sessions,
+        *,
         served: Callable[[Session], None],
     ) -> None:
         """Take the parts that it keeps in step."""
@@ -46,10 +53,12 @@ class Hosts:
         self._liveness = liveness
         self._ledger = ledger
         self._clock = clock
+        self._sessions = sessions
         self._served = served
         self._instances: dict[str, int] = {}
         self._refused: dict[str, str] = {}
-        self._seen: dict[tuple[str, str, int, float], None] = {}
+        self._seen: dict[_Key, int] = {}  # facts and events on disk
+        self._keeping: dict[_Key, int] = {}  # those on their way, and how many batches were lost
         self._log = structlog.get_logger()
         self.lost: dict[str, str] = {}
         self.unchecked: set[str] = set()
@@ -84,6 +93,12 @@ class Hosts:
         software = " ".join(hello.software.split())[:60]
         self._log.info("connected", host=host, software=software)
 
+    def superseded(self, session: Session, before: int) -> None:
+        """Note that a second instance has come while the first was connected."""
+        text = f"superseded: instance {before:016x} by instance {session.instance:016x}"
+        self._ledger.audit("host", session.host, text)
+        self._log.warning("superseded", host=session.host, instance=f"{before:016x}")
+
     def left(self, session: Session) -> None:
         """Note who is not connected any more."""
         self._log.info("disconnected", host=session.host)
@@ -91,7 +106,10 @@ class Hosts:
     def claimed(self, session: Session, inventory: Inventory) -> str:
         """Take an inventory; return "", or why the host cannot be served."""
         held = self._assembly.inventories.get(inventory.host)
-        refusal = self._assembly.claim(inventory, self._clock.monotonic())
+        refusal = _strange(inventory)
+        if not refusal:
+            self._give_up(inventory)
+            refusal = self._assembly.claim(inventory, self._clock.monotonic())
         if refusal:
             if self._refused.get(inventory.host) != refusal:  # it will try again and again
                 self._ledger.audit("host", inventory.host, f"refused: {refusal}")
@@ -106,6 +124,24 @@ class Hosts:
         self._served(session)
         return ""
 
+    def _give_up(self, inventory: Inventory) -> None:
+        """Let hosts that are silent for long lose their shards to one that has them now."""
+        rivals = self._assembly.rivals(inventory)
+        if any(self._liveness.age(rival) <= GIVEN_UP_AFTER for rival in rivals):
+            return
+        for rival in rivals:
+            rest = self._assembly.give(rival, inventory)
+            if rest is None:
+                self._know_no_more(rival)
+            else:
+                self._ledger.keep_host(self._record(rest))
+            session = self._sessions.of(rival)
+            if session is not None:
+                session.end()  # should it live after all, it comes again and hears why not
+            self.lost[inventory.host] = f"moved from {rival}"
+            self._ledger.audit("host", inventory.host, f"moved from {rival}")
+            self._log.warning("moved", host=inventory.host, before=rival)
+
     def evidence(self, host: str, message: ingest.Up2) -> None:
         """Keep the newest evidence of ``host``."""
         self._ledger.keep_up2(host, message)
@@ -116,13 +152,21 @@ class Hosts:
             return  # not acknowledged, so it comes again
         record = _fact(session.host, message)
         key = (record.host, record.word, record.id, record.at)
-        if key not in self._seen:
-            self._seen[key] = None
-            if len(self._seen) > REMEMBERED_FACTS:
-                del self._seen[next(iter(self._seen))]
+        if key not in self._seen and self._keeping.get(key) != self._ledger.lost:
+            _note(self._keeping, key, self._ledger.lost)
             self._ledger.keep_fact(record)
             self._ledger.audit(record.word, *_said(session.host, message))
-        self._ledger.then(lambda: session.send(_ack(record)))
+            self._ledger.then(lambda: self._stored(key))
+        self._ledger.then(lambda: self._acknowledge(session, key, record))
+
+    def _stored(self, key: _Key) -> None:
+        self._keeping.pop(key, None)
+        _note(self._seen, key, 0)
+
+    def _acknowledge(self, session: Session, key: _Key, record: FactRecord) -> None:
+        """Acknowledge what is on disk; what a commit before this one lost has to come again."""
+        if key in self._seen:
+            session.send(_ack(record))
 
     def turns(self) -> tuple[Turn, ...]:
         """Return who fell silent and who came back, and keep it in the audit trail."""
@@ -136,13 +180,18 @@ class Hosts:
         return turns
 
     def forget_gone(self) -> None:
-        """Leave out hosts that were silent for a week, now that a fleet is formed anyway."""
+        """Leave out hosts that were silent for a week; the fleet is due to be formed without."""
         for host in self._liveness.gone(FORGOTTEN_AFTER):
-            self._liveness.forget(host)
-            self._assembly.forget([host])
-            self._instances.pop(host, None)
-            self._ledger.forget_host(host)
+            self._assembly.forget([host], self._clock.monotonic())
+            self._know_no_more(host)
             self._ledger.audit("host", host, "forgotten: not heard of for a week")
+
+    def _know_no_more(self, host: str) -> None:
+        self._liveness.forget(host)
+        self._instances.pop(host, None)
+        self.lost.pop(host, None)
+        self.unchecked.discard(host)
+        self._ledger.forget_host(host)
 
     def notes(self) -> tuple[HostNote, ...]:
         """Return every host with its age, by name."""
@@ -164,7 +213,24 @@ class Hosts:
     def _record(self, inventory: Inventory) -> HostRecord:
         message = encode.inventory(inventory).SerializeToString()
         instance = self._instances.get(inventory.host, 0)
-        return HostRecord(inventory.host, instance, self._clock.now(), message)
+        heard = self._liveness.heard_at(inventory.host)
+        return HostRecord(inventory.host, instance, heard, message)
+
+
+def _strange(inventory: Inventory) -> str:
+    """Return "", or why no fleet can be formed of these shards."""
+    for shard in inventory.shards:
+        if shard.kind not in SHARD_KINDS:
+            kinds = ", ".join(sorted(SHARD_KINDS))
+            return f"shard {shard.id} is of kind {shard.kind!r:.60}; the kinds are {kinds}"
+    return ""
+
+
+def _note(of: dict[_Key, int], key: _Key, value: int) -> None:
+    """Keep ``value`` by ``key``, and the newest ones alone."""
+    of[key] = value
+    if len(of) > REMEMBERED_FACTS:
+        del of[next(iter(of))]
 
 
 def _fact(host: str, message: ingest.Fact | ingest.Event) -> FactRecord:

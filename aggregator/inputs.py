@@ -3,10 +3,9 @@
 Apart from the program, because --check-config reads them too and serves nothing.
 """
 
-import json
 from pathlib import Path
 
-from ..adapters.catalogue import BadMetric, Catalogue, default_catalogue
+from ..adapters.catalogue import BadDocument, Catalogue, default_catalogue, read_catalogue
 from ..adapters.topology.model import BadTopology, Topology
 from ..adapters.topology.static import read_topology
 
@@ -22,27 +21,30 @@ def topology_of(path: Path | None) -> Topology:
     """
     if path is None:
         return Topology((), ())
+    _refuse_missing(path, "topology")
     try:
         return read_topology(path)
     except BadTopology as bad:
-        raise BadInput(str(bad)) from None
+        raise _bad(path, bad) from None
 
 
 def catalogue_of(path: Path | None) -> Catalogue:
     """Return the catalogue with the overrides in the JSON file at ``path``; raise ``BadInput``."""
-    shipped = default_catalogue()
     if path is None:
-        return shipped
+        return default_catalogue()
+    _refuse_missing(path, "metrics")
     try:
-        return shipped.with_override(json.loads(path.read_text(encoding="utf-8-sig")))
-    except OSError as fault:
-        message = f"{path}: cannot be read ({fault.strerror}); name a readable JSON file"
-    except UnicodeDecodeError:
-        message = f"{path}: is not UTF-8 text; write it as UTF-8"
-    except BadMetric as bad:
-        message = f"{path}: {bad}"
-    except json.JSONDecodeError as bad:
-        message = f"{path}:{bad.lineno}: is not JSON ({bad.msg}); correct it there"
-    except (ValueError, RecursionError):
-        message = f"{path}: is not JSON that can be read; write it shorter and flatter"
-    raise BadInput(message)
+        return read_catalogue(path)
+    except BadDocument as bad:
+        raise _bad(path, bad) from None
+
+
+def _refuse_missing(path: Path, setting: str) -> None:
+    if not path.exists():
+        message = f"{path}: is missing; correct `{setting}`, or leave it out"
+        raise BadInput(message)
+
+
+def _bad(path: Path, why: Exception) -> BadInput:
+    """Return the refusal of the file at ``path``; ``why`` begins with its name alone."""
+    return BadInput(str(path) + str(why).removeprefix(path.name))

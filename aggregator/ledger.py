@@ -184,9 +184,16 @@ class Ledger:
                 self._log.error("not stored", fault=str(fault))
             else:
                 for follow in then:
-                    follow()
+                    self._do(follow)
             finally:
                 self._follow.task_done()
+
+    def _do(self, follow: Then) -> None:
+        """Do one thing that follows a commit; a defect in it must not hold up all others."""
+        try:
+            follow()
+        except Exception:  # noqa: BLE001 - whatever it is, what else is on disk is published
+            self._log.exception("not published, though it is stored")
 
 
 def _heard(written: "asyncio.Future[None]") -> None:

@@ -12,40 +12,27 @@ import numpy as np
 import numpy.typing as npt
 
 from ..engine.outcome import Outcome
-from ..engine.peers import FEWEST
 from ..proto.messages import Down, Plan, Up1, Up2
-from .combine.contrasts import Contrasts, NodeValues
+from .combine.blocks import Blocks
 from .combine.gather import Block, Gathered, GatherUp1, GatherUp2
 from .combine.heard import heard
-from .combine.loadings import Loadings
-from .combine.peers import Summaries, Summariser
-from .combine.rollup import Rollup
-from .decide.audit import Audit, of_epoch, of_plan, of_transition
-from .decide.explained import Books, Explained, explained
-from .decide.family import Selector
-from .decide.verdicts import Transition, Verdicts
+from .decide.audit import Audit, of_epoch, of_plan
+from .decide.explained import Explained
+from .decide.judge import Judge
+from .decide.verdicts import Transition
 from .plan.abstain import Abstention, abstentions
 from .plan.cell import HIGH
 from .plan.planner import Planner
-from .state.evidence import EvidenceTable, Leading
+from .state.evidence import EvidenceTable
 from .state.fleet import NODES_HOST, Fleet
 from .state.move import Move
 from .state.standing import Standing, standing
 
 Ints = npt.NDArray[np.int64]
 
-LARGEST_NUMBER = 1 << 53  # of a plan or an epoch that is believed: ours go on above it
+LARGEST_NUMBER = 1 << 30  # epochs travel as int32: one mad agent must not use up all numbers
 
-_CARRIED = (
-    "_planner",
-    "_evidence",
-    "_selector",
-    "_verdicts",
-    "_loadings",
-    "_contrasts",
-    "_up1",
-    "_up2",
-)
+_CARRIED = ("_planner", "_evidence", "_judge", "_blocks", "_up1", "_up2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,39 +85,27 @@ class Pipeline:
         self._planner = Planner(fleet, shortest=shortest, horizon=horizon, fixed_rungs=fixed_rungs)
         self._parts = self._planner.parts()
         self._evidence = EvidenceTable(fleet)
-        self._selector = Selector(fleet, q)
-        self._verdicts = Verdicts(fleet)
-        in_company = fleet.group_sizes()[fleet.group] >= FEWEST
-        self._rollup = Rollup(
-            fleet.shards_beneath, fleet.shard_count, in_company[fleet.shard_count :]
-        )
-        like = [f"{s.sku},{s.job},{s.role}" for s in fleet.shards]
-        self._loadings = Loadings(like, len(fleet.metrics))
-        self._contrasts = Contrasts(fleet, horizon)
-        self._contrasts.adopt(self._planner)
-        self._summariser = Summariser(fleet.group_rows(), len(fleet.rows))
-        self._senders = {
-            host: tuple(int(g) for g in np.unique(fleet.group[rows]))
-            for host, rows in fleet.hosts.items()
-            if host != NODES_HOST
-        }
-        self._expected = frozenset(self._senders)
+        self._judge = Judge(fleet, q)
+        self._blocks = Blocks(fleet, horizon)
+        self._blocks.adopt(self._planner)
+        self._expected = frozenset(self._blocks.senders)
         self._up1, self._up2 = GatherUp1(fleet), GatherUp2()
         self._news: list[tuple[str, str]] = []  # node and text, for the audit of the next step
         self._audit: list[Audit] = []
         self._foreign: dict[str, int] = {}  # host to the plan that it followed and we did not make
+        self._returning: set[str] = set()  # hosts whose evidence has not come since they have
         self._plan_changed = True
         self._undecided = False
 
     @property
     def open(self) -> tuple[str, ...]:
         """Return the ids of the nodes with an open verdict, sorted."""
-        return self._verdicts.open
+        return self._judge.verdicts.open
 
     @property
     def open_verdicts(self) -> tuple[Transition, ...]:
         """Return the last transition of every open verdict, in order of opening."""
-        return self._verdicts.open_verdicts
+        return self._judge.verdicts.open_verdicts
 
     @property
     def planner(self) -> Planner:
@@ -157,11 +132,7 @@ class Pipeline:
 
     def explain(self, node: str) -> Explained:
         """Return all that is known of ``node``, and why; raise ``KeyError`` for an unknown one."""
-        if node not in self.fleet.rows:
-            raise KeyError(node)
-        row = self.fleet.rows.index(node)
-        books = Books(self.fleet, self._planner, self._parts, self._evidence, self._selector.bar)
-        return explained(books, row, self._verdicts.of(row), self._verdicts.above(row))
+        return self._judge.explain(node, self._planner, self._parts, self._evidence)
 
     def carried(self, fleet: Fleet) -> "Pipeline":
         """Return the pipeline of ``fleet``, which goes on where this one stands; this one ends.
@@ -182,16 +153,26 @@ class Pipeline:
         self._parts = self._planner.parts()
         before = np.full_like(self._parts.epochs, -1)
         move.parts(former.planner.parts().epochs, before)
-        self._evidence.forget(self._parts.epochs != before)
-        self._contrasts.adopt(self._planner)
+        begun = self._parts.epochs != before
+        self._evidence.forget(begun, begun)
+        self._blocks.adopt(self._planner)
         left = [(name, "left the fleet") for name in move.left()]
         self._news = [*former._news, *left]  # noqa: SLF001 - of this class
         self._foreign = former._foreign  # noqa: SLF001 - as above
+        self._returning = former._returning  # noqa: SLF001 - as above
         self._undecided = True  # N may be another one
+
+    def recall(self, told: Sequence[Transition], opened: int) -> None:
+        """Let the verdicts that others were ``told`` be open, and only them, under their ids.
+
+        One whose evidence is lost keeps what it had at its opening; new ones are numbered after
+        ``opened``. What this changes is in the audit of the next step.
+        """
+        self._news.extend(self._judge.recall(told, opened))
 
     def expect(self, hosts: Collection[str]) -> None:
         """Wait for ``hosts`` from now on, which are alive; what others still send is taken."""
-        self._expected = frozenset(hosts).intersection(self._senders)
+        self._expected = frozenset(hosts).intersection(self._blocks.senders)
 
     def begin(self, now: float) -> None:
         """Serve no block that began before ``now`` (seconds) and tell the plan again.
@@ -199,15 +180,23 @@ class Pipeline:
         After a start of the aggregator, whose agents may have gone on without it.
         """
         self._up1.begin(now)
+        self._up2.begin(now)
         self._plan_changed = True
 
     def lost(self, host: str, reason: str) -> None:
         """Begin new epochs for the shards of ``host``, which has lost what its streams learned."""
-        self._planner.begin_anew(f"host={host}", self.fleet.hosts[host], reason)
-        self._replan()
+        rows = self.fleet.hosts[host]
+        self._up2.forget(host)
+        self._planner.begin_anew(f"host={host}", rows, reason)
+        self._replan(rows)
 
     def overtake(self, host: str, plan: int, epoch: int) -> None:
-        """Give numbers above those of ``host``, if it has later ones: ours were lost."""
+        """Give numbers above those of ``host``, which has come back, if it has later ones.
+
+        Its first evidence must not be older than what was heard before it went: that is another
+        agent's, or an older state, and not to be mixed with the one that is known.
+        """
+        self._returning.add(host)
         if self._planner.overtake(plan, epoch):
             self._foreign[host] = plan
             self.lost(host, f"its agent has plan {plan} and epoch {epoch}: ours were lost")
@@ -220,6 +209,9 @@ class Pipeline:
                 continue
             if message.plan and not self._planner.issued(message.plan):
                 self._refuse_foreign(message)
+            elif message.host in self._returning and self._up2.ends_before(message):
+                self.lost(message.host, "its agent came back with older evidence than was heard")
+            self._returning.discard(message.host)
             if (late := self._up2.take(message)) is not None:
                 self._hear_hosts(late.rung, [late])
 
@@ -261,85 +253,50 @@ class Pipeline:
 
     def _close(self, at: Block, held: Gathered, downs: dict[str, list[Down]], now: float) -> None:
         """Make the summaries of a gathered block, for every host and for the inner nodes."""
-        rung, block = at
-        columns = np.flatnonzero(np.isfinite(held.x).any(axis=0))
-        demeaned = held.x - held.offset
-        apart = self._loadings.residuals(rung, held.x, held.offset, columns)
-        m = held.x.shape[1]  # both values of the nodes in one go: the raw and the residual
-        medians, behind = self._rollup.medians(
-            np.hstack([held.x, apart]), np.concatenate([columns, columns + m])
-        )
-        raw, change = medians[:, :m], self._contrasts.steady(rung, medians[:, m:], behind[:, m:])
-        nodes = np.ones(len(self.fleet.nodes), dtype=np.bool_)
-        found = self._summariser.summarise(
-            np.vstack([held.x, raw]),
-            np.vstack([demeaned, self._contrasts.demeaned(rung, change)]),
-            np.concatenate([held.eligible, nodes]),
-            columns,
-        )
-        if self._planner.hear_counts(found):
+        closed = self._blocks.close(at[0], held)
+        if self._planner.hear_counts(closed.found):
             self._replan()
         for host in sorted(held.hosts):
-            downs.setdefault(host, []).extend(self._downs(host, at, found, held))
+            mine = self._blocks.downs(host, at, closed, held, self._planner.id)
+            downs.setdefault(host, []).extend(mine)
         self._up2.ask(at, held.hosts, now)
         if self.fleet.nodes:
-            rows = self.fleet.hosts[NODES_HOST]
-            needed = self._planner.members.needed()
-            outcome = self._contrasts.step(rung, block, NodeValues(raw, change), found, needed)
-            self._hear(rung, [(rows, outcome)])
-
-    def _downs(self, host: str, at: Block, found: Summaries, held: Gathered) -> Iterable[Down]:
-        place = self.fleet.place(host)
-        for g in self._senders[host]:
-            yield Down(
-                group=self.fleet.groups[g],
-                rung=at[0],
-                block=at[1],
-                count_raw=place.back(found.count_raw[g], 0),
-                s3_raw=place.back(found.s3_raw[g], np.nan),
-                count_demeaned=place.back(found.count_demeaned[g], 0),
-                s3_demeaned=place.back(found.s3_demeaned[g], np.nan),
-                included=held.eligible[place.rows],
-                plan=self._planner.id,
-            )
+            outcome = self._blocks.nodes(at, closed, self._planner.members.needed())
+            self._hear(at[0], [(self.fleet.hosts[NODES_HOST], outcome)])
 
     def _hear_hosts(self, rung: int, news: Sequence[Up2]) -> None:
-        if news:
-            places = [self.fleet.place(up2.host) for up2 in news]
-            self._hear(
-                rung,
-                [(p.rows, heard(up2, p)) for up2, p in zip(news, places, strict=True)],
-            )
+        placed = [(up2, self.fleet.place(up2.host)) for up2 in news]
+        if placed:
+            self._hear(rung, [(place.rows, heard(up2, place)) for up2, place in placed])
 
     def _hear(self, rung: int, news: Sequence[tuple[Ints, Outcome]]) -> None:
         """Take the evidence of one block into the table, then what it teaches the plan."""
         for rows, outcome in news:
             self._evidence.hear(rung, rows, outcome, self._parts)
         self._undecided = True
-        if self._planner.hear(rung, news, self._verdicts.open_rows()):
+        if self._planner.hear(rung, news, self._judge.verdicts.open_rows()):
             self._replan()
 
-    def _replan(self) -> None:
-        """Take the parts as the plan has them now; what has a new epoch is worth nothing yet."""
+    def _replan(self, anew: Sequence[int] | Ints = ()) -> None:
+        """Take the parts as the plan has them now; what has a new epoch is worth nothing yet.
+
+        Rows that begin ``anew``, and parts at another rung, have also learned nothing.
+        """
         before = self._parts
         self._parts = self._planner.parts()
-        self._evidence.forget(self._parts.epochs != before.epochs)
+        learns = self._parts.rungs != before.rungs
+        learns[:, :, np.asarray(anew, dtype=np.int64)] = True
+        self._evidence.forget(self._parts.epochs != before.epochs, learns)
         self._plan_changed = True
 
     def _decide(self, now: float) -> tuple[Transition, ...]:
         self._undecided = False
-        highest = self._evidence.highest()
-        if highest >= HIGH:
-            change, open_rows = self._planner.change, self._verdicts.open_rows()
+        if self._evidence.highest() >= HIGH:
+            change, open_rows = self._planner.change, self._judge.verdicts.open_rows()
             if change.hear_crossings(self._evidence.log_m(), open_rows):
                 self._parts = self._planner.parts()
-        if self._selector.quiet and highest < self._selector.least:
-            return ()
-        controlled, ranked, anew = self._evidence.merged(self._parts)
-        selection = self._selector.select(controlled, ranked, anew)
-        leading = Leading(self._evidence, self._parts, self._planner)
-        made = tuple(self._verdicts.update(now, selection, leading))
-        self._audit.extend(of_transition(t, selection, self._planner.id) for t in made)
+        made, audit = self._judge.decide(now, self._planner, self._parts, self._evidence)
+        self._audit.extend(audit)
         return made
 
     def _new_plan(self, now: float) -> Plan | None:
@@ -347,7 +304,7 @@ class Pipeline:
             return None
         self._plan_changed = False
         self._parts = self._planner.parts()
-        self._contrasts.adopt(self._planner)
+        self._blocks.adopt(self._planner)
         lead = self._ways.lead
         rungs = self._planner.rungs() if lead else ()
         plan = self._planner.plan({rung: floor(now / rung) + lead for rung in rungs})

@@ -7,35 +7,46 @@ while blocks come in.
 import json
 
 from ..proto.schema import ingest
+from ..settings.clock import Clock
 from .config import AggregatorSettings
+from .decide.recalled import recalled
 from .pipeline import Pipeline
 from .state import checkpoint
 from .state.fleet import Fleet
 from .state.records import Remembered
 
+EARLIEST = 1_700_000_000  # Unix seconds, of which numbers of plans are counted on
 LEAD = 2  # blocks between a plan and the first that obeys it (DESIGN.md section 5)
 
 
 class Pipelines:
     """Pipelines of one program's settings; ``patient`` ones wait for blocks without a deadline."""
 
-    def __init__(self, settings: AggregatorSettings, *, patient: bool) -> None:
-        """Keep both."""
+    def __init__(self, settings: AggregatorSettings, clock: Clock, *, patient: bool) -> None:
+        """Keep all three; nothing is made yet."""
         self._settings = settings
+        self._clock = clock
         self._patient = patient
         self._now: Pipeline | None = None  # the one that serves
 
     def fresh(self, fleet: Fleet, remembered: Remembered) -> tuple[Pipeline, str]:
         """Return the first pipeline of this run, and "" or why it goes on from no checkpoint.
 
-        Its numbers go on where those of the last run ended in either case.
+        Its numbers go on where those of the last run ended in either case, and what that run has
+        told to be open stays open. With nothing remembered they are later than those of any life
+        before, should agents still follow a plan of one.
         """
-        made, why = None, ""
+        made, why = None, "the last run left no checkpoint" if remembered.plan else ""
         if remembered.checkpoint is not None:
             made, why = self._restored(remembered.checkpoint[1], fleet)
         self._now = made = made or self._made(fleet)
+        told = [recalled(record) for record in remembered.open]
+        made.recall(told, remembered.next_verdict - 1)
         if remembered.plan is not None:
             made.planner.overtake(*_highest(remembered.plan.message))
+        elif remembered.checkpoint is None:
+            first = self._first()
+            made.planner.overtake(first, first)
         return made, why
 
     def regrouped(self, fleet: Fleet) -> Pipeline:
@@ -46,6 +57,13 @@ class Pipelines:
     def saved(self) -> bytes | None:
         """Return a checkpoint of the pipeline that serves, None while there is none."""
         return None if self._now is None else self._ways() + checkpoint.pack(self._now)
+
+    def _first(self) -> int:
+        """Return a number that no plan or epoch of an earlier life of this aggregator has had.
+
+        It grows by one a second, and no fleet makes a plan or an epoch for each second.
+        """
+        return max(0, int(self._clock.now()) - EARLIEST)
 
     def _restored(self, state: bytes, fleet: Fleet) -> tuple[Pipeline | None, str]:
         ways, line, packed = state.partition(b"\n")

@@ -17,9 +17,10 @@ from ..proto.pack import BadMessage
 from ..proto.schema import ingest
 from ..settings.clock import Clock
 from .config import AggregatorSettings
+from .decide.recalled import recalled
 from .decide.verdicts import Transition
 from .hosts import Hosts
-from .ingest.inbox import Arrived, Inbox
+from .ingest.inbox import Inbox
 from .ingest.session import Session
 from .ingest.sessions import Sessions
 from .ledger import Ledger
@@ -29,9 +30,11 @@ from .publish.view import Shown
 from .state.assembly import Assembly
 from .state.fleet import Fleet
 from .state.forming import form
-from .state.records import PlanRecord, Remembered, Up2Record, VerdictRecord
+from .state.records import PlanRecord, Remembered, Up2Record
 
-LATEST = 1 << 53  # plan or epoch that can be: one mad agent must not use up all numbers
+CLOCK_SET = 5.0  # seconds by which a clock that is set, and not steered, has moved
+HOUR = 3600.0  # seconds between looks for hosts that are long gone
+LATEST = 1 << 30  # plan or epoch that can be: one mad agent must not use up all numbers
 
 
 class Rounds:
@@ -66,6 +69,8 @@ class Rounds:
         self._alive: frozenset[str] = frozenset()
         self._plan: Plan | None = None  # the newest that is on disk
         self._log = structlog.get_logger()
+        self._ahead = clock.now() - clock.monotonic()  # of the wall clock, in seconds
+        self._tidied = clock.monotonic()
         self._hosts = hosts
         self.mind: Mind | None = None
         self.shown: dict[str, Shown] = {}
@@ -76,7 +81,7 @@ class Rounds:
     def remember(self, remembered: Remembered) -> None:
         """Take up what the last run left: its verdicts are shown, and its hosts are a fleet."""
         self._remembered = remembered
-        self.shown = {v.id: Shown(_last(v), v.at) for v in remembered.open}
+        self.shown = {v.id: Shown(recalled(v), v.at) for v in remembered.open}
         self._hosts.remember(remembered)
         self._ledger.audit("aggregator", "", "started")
         if any(inventory.shards for inventory in self._assembly.inventories.values()):
@@ -91,11 +96,13 @@ class Rounds:
         """
         now = self._clock.now()
         self.dirty |= bool(self._hosts.turns())
+        self._tidy()
+        self._heed_clock(now)
         if self._assembly.due(self._clock.monotonic()):
             self._form()
-        messages = self._drained()
         if self.mind is None:
-            return None
+            return None  # what has come waits: an agent says but once which plan it followed
+        messages = self._drained()
         self._prepare(self.mind, messages)
         result = self.mind.step(now, messages)
         self._send_downs(result)
@@ -129,6 +136,24 @@ class Rounds:
         return frozenset(
             row.id for row in self.mind.fleet.shards if self._assembly.owner(row.id) is None
         )
+
+    def _tidy(self) -> None:
+        """Forget now and then who is long gone."""
+        now = self._clock.monotonic()
+        if now - self._tidied >= HOUR:
+            self._tidied = now
+            self._hosts.forget_gone()
+
+    def _heed_clock(self, now: float) -> None:
+        """Begin afresh with blocks if the wall clock was set while this ran."""
+        ahead = now - self._clock.monotonic()
+        moved = ahead - self._ahead
+        if abs(moved) <= CLOCK_SET:
+            return
+        self._ahead = ahead
+        self._say("aggregator", "", f"clock set by {moved:+.0f} s")
+        if self.mind is not None:
+            self.mind.begin(now)
 
     def _form(self) -> None:
         """Make a fleet of all inventories, fresh or in the place of the one there is."""
@@ -170,7 +195,8 @@ class Rounds:
         except BadMessage as bad:  # of another version of the program
             self._log.warning("evidence not remembered", host=record.host, reason=str(bad))
             return
-        self._inbox.put(Arrived(held, found))
+        if self.mind is not None and self._fits(held, record.host):
+            self.mind.take([found])  # before its host is back, whose own first word is looked at
 
     def _say(self, kind: str, node: str, text: str) -> None:
         """Keep in the audit trail what a person may have to mend, and log it."""
@@ -207,10 +233,9 @@ class Rounds:
         if alive != self._alive:
             self._alive = alive
             mind.expect(alive)
-        for host, reason in sorted(self._hosts.lost.items()):
-            if host in self._inventories:
-                mind.lost(host, reason)
-        self._hosts.lost.clear()
+        lost = sorted(self._hosts.lost.keys() & self._inventories.keys())
+        for host in lost:  # the others' reasons wait until they are of the fleet
+            mind.lost(host, self._hosts.lost.pop(host))
         for message in messages:
             if message.host in self._hosts.unchecked:
                 plan, epoch = message.plan, _highest_epoch(message)
@@ -272,21 +297,3 @@ def _highest_epoch(message: Up1 | Up2) -> int:
     if isinstance(message, Up1) or not message.change_epoch.size:
         return -1
     return int(max(message.change_epoch.max(), message.level_epoch.max()))
-
-
-def _last(record: VerdictRecord) -> Transition:
-    """Return a verdict of the last run as its last transition."""
-    return Transition(
-        transition=record.change,
-        node=record.node,
-        level=record.level,
-        channel=record.channel,  # type: ignore[arg-type]  # we wrote it
-        guarantee=record.guarantee,  # type: ignore[arg-type]  # as above
-        validity_class=record.validity_class,
-        log_e=record.log_e,
-        at=record.at,
-        since=record.since,
-        metrics=record.metrics,
-        reason=record.reason,
-        id=record.id,
-    )

@@ -14,6 +14,7 @@ import structlog
 from ..adapters.catalogue import Catalogue
 from ..adapters.topology.model import Topology
 from ..settings.clock import Clock
+from ..settings.folder import Folder
 from .config import AggregatorSettings
 from .health import HealthService
 from .hosts import Hosts
@@ -33,9 +34,8 @@ from .publish.view import Moment, Shown, Views
 from .rounds import Rounds
 from .server import AddressTaken, bind, make_server
 from .state.assembly import Assembly
-from .state.folder import Folder
 from .state.standing import Standing
-from .state.store import Store
+from .state.store import DATABASE, Store
 from .state.writer import Writer
 
 EVERY = 0.25  # seconds between steps
@@ -72,14 +72,21 @@ class Aggregator:
         """
         self._settings, self._paced = settings, paced
         self.clock = clock
-        self._minds: Minds = minds or Pipelines(settings, patient=not paced)
-        store = Store(folder.database)
+        self._minds: Minds = minds or Pipelines(settings, clock, patient=not paced)
+        store = Store(folder.path / DATABASE)
         self._writer = Writer(store, self._disk_said)
         self._ledger = Ledger(self._writer, clock)
         self.sessions, self._inbox = Sessions(clock), Inbox(self._arrived if paced else None)
         self._liveness = Liveness(clock, settings.silent_after)
         self._assembly = Assembly(settings.expect_hosts, settings.gather_seconds)
-        self._hosts = Hosts(self._assembly, self._liveness, self._ledger, clock, self._serve)
+        self._hosts = Hosts(
+            self._assembly,
+            self._liveness,
+            self._ledger,
+            clock,
+            self.sessions,
+            served=self._serve,
+        )
         self._rounds = self._make_rounds(catalogue, topology)
         self.health, self.hub = HealthService(), Hub()
         self._answers = Answering(store, settings.q, lambda: self._rounds.shown)

@@ -3,9 +3,13 @@
 Apart from the services on it, because these numbers come from measurements of gRPC itself.
 """
 
+import errno
+import socket
 from typing import Final
 
 import grpc.aio
+
+from ..settings.address import host_and_port
 
 OPTIONS: Final = (
     # Both: with gRPC's own limits a restart beneath 12,500 agents resets half of their streams.
@@ -39,7 +43,26 @@ def bind(server: grpc.aio.Server, address: str) -> str:
     except RuntimeError:
         port = 0
     if port == 0:
-        todo = "stop who uses it or set `listen` to another"
-        message = f"{address}: cannot be listened on; {todo}"
+        message = f"{address}: {_why_not(address)}"
         raise AddressTaken(message)
     return f"{address.rpartition(':')[0]}:{port}"
+
+
+def _why_not(address: str) -> str:
+    """Return why nobody can listen on HOST:PORT, as far as the system says, and what to do.
+
+    gRPC itself tells neither.
+    """
+    host, port = host_and_port(address)
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as tried:
+            tried.bind(place)
+    except OSError as fault:
+        if isinstance(fault, socket.gaierror) or fault.errno == errno.EADDRNOTAVAIL:
+            return "is no address of this machine; set `listen` to one of its own"
+        if fault.errno == errno.EACCES:
+            return "needs rights that this user has not; set `listen` to a port above 1023"
+    return "is in use; stop who uses it or set `listen` to another"

@@ -5,8 +5,6 @@ the steps (learn, settle, rank, bet) must be one piece of code for both.
 Null: a healthy AR fleet never crosses 100.  Power: four noise sd after learning are found.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -20,32 +18,19 @@ from .arrays import (
     refuse_infinite,
     take_rows,
 )
+from .baseline import Settled, lag_sums, moved, robust_sd, signed_scores
 from .bets import normal_score_bets, normal_scores, side_weights
 from .calibration import WindowSums
 from .memory import Memory
 from .onset import OnsetMixture
 from .ranks import BASELINE, Ranks, uniforms
 from .recursive import Recursive
-from .special import MAD_TO_SD, normal_quantile
 
 OFFSET_BLOCKS = 50  # blocks whose median distance to the group is the stream's offset
 WARM_BLOCKS = 50  # regression steps before a residual may become a knot
 LEARNING_BLOCKS = OFFSET_BLOCKS + WARM_BLOCKS + BASELINE  # 200: DESIGN.md section 4.9
 NEIGHBOURED = BASELINE // 2  # baseline blocks that must follow the one before, or phi says nothing
 NO_BLOCK_YET = -2  # block of the last value of a stream that had none: before −1, so before all
-ROUNDING = 2.0**-21  # of a value: four units in the last place of the float32 that travel
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """Streams that ended learning in this block, and what their baseline says of memory.
-
-    ``rows`` (r,) stream indices; ``scores`` (r, 100) signed normal scores of the baseline
-    residuals, NaN where none was made.
-    """
-
-    rows: Ints
-    scores: Floats
 
 
 class ChangeChannel:
@@ -110,15 +95,9 @@ class ChangeChannel:
     def lag_sums(self, rows: Ints) -> Floats:
         """Return (r, 3): pairs, Σ r_b r_{b-1} and Σ r_b² of ``rows`` that have learned enough.
 
-        ``r`` is the residual of the kept blocks on (1, peers), least squares; only neighbours in
-        time make a pair (statistics.md E).
+        ``r`` is the residual of the kept blocks on (1, peers), see :func:`baseline.lag_sums`.
         """
-        kept = self._kept[rows, OFFSET_BLOCKS:]
-        residual = _least_squares_residual(kept[..., 0], kept[..., 1])
-        pair = ~self._gap[rows, OFFSET_BLOCKS + 1 :]
-        cross = (residual[:, 1:] * residual[:, :-1] * pair).sum(axis=1)
-        square = (residual[:, 1:] ** 2 * pair).sum(axis=1)
-        return np.stack([pair.sum(axis=1).astype(np.float64), cross, square], axis=1)
+        return lag_sums(self._kept[rows, OFFSET_BLOCKS:], self._gap[rows, OFFSET_BLOCKS:])
 
     def ready(self) -> Ints:
         """Return the rows that have kept their learning blocks and wait to be settled."""
@@ -148,7 +127,7 @@ class ChangeChannel:
         self.learning = not self.settled.all()
         if not self.learning:
             self._kept, self._gap = self._kept[:0], self._gap[:0]  # 3 kB a stream, of no use now
-        return Settled(rows, _signed_scores(baseline))
+        return Settled(rows, signed_scores(baseline))
 
     def restart(self, rows: Ints, horizon: int) -> None:
         """Begin a new epoch by the clock: M = 1, everything learned is kept (G5)."""
@@ -234,9 +213,9 @@ class ChangeChannel:
         """Let learning begin with the last still block of the ``rows`` that have just moved."""
         last = self.observed[rows] - 1
         before, now = self._kept[rows, last - 1], self._kept[rows, last]
-        moved = _moved(np.stack([before, now], axis=1), np.zeros(len(rows)))
-        rows = rows[moved]
-        self._kept[rows, 0], self._kept[rows, 1] = before[moved], now[moved]
+        awake = moved(np.stack([before, now], axis=1), np.zeros(len(rows)))
+        rows = rows[awake]
+        self._kept[rows, 0], self._kept[rows, 1] = before[awake], now[awake]
         self.observed[rows] = 2
         self._moving[rows] = True
 
@@ -250,7 +229,7 @@ class ChangeChannel:
 
     def _look_back(self, rows: Ints) -> None:
         """Send ``rows`` back to learning that did not move, or have too few neighbours for φ."""
-        still = ~_moved(self._kept[rows, OFFSET_BLOCKS:], self.offset[rows].astype(np.float64))
+        still = ~moved(self._kept[rows, OFFSET_BLOCKS:], self.offset[rows].astype(np.float64))
         neighbours = np.count_nonzero(~self._gap[rows, -BASELINE:], axis=1)
         alone = (neighbours < NEIGHBOURED) & (self.phi[rows] != 0.0)
         self.observed[rows[alone]] = OFFSET_BLOCKS
@@ -261,12 +240,12 @@ class ChangeChannel:
         """Fix origin and robust residual scale; return the rows that have one."""
         kept = self._kept[rows, OFFSET_BLOCKS:]
         distance = kept[..., 0] - kept[..., 1]
-        scale = _robust_sd(distance[:, 1:] - self.phi[rows, None] * distance[:, :-1])
-        moved = scale > 0
+        scale = robust_sd(distance[:, 1:] - self.phi[rows, None] * distance[:, :-1])
+        spread = scale > 0
         self._origin[rows] = np.median(kept[..., 1], axis=1)
-        self._scale[rows] = np.where(moved, scale, np.nan)
-        self.observed[rows[~moved]] = OFFSET_BLOCKS
-        return rows[moved]
+        self._scale[rows] = np.where(spread, scale, np.nan)
+        self.observed[rows[~spread]] = OFFSET_BLOCKS
+        return rows[spread]
 
     def _bet(
         self, block: int, x: npt.NDArray[np.float32], reference: Floats, may_bet: Bools
@@ -284,58 +263,3 @@ class ChangeChannel:
         self.mixture.step(bets, block)
         self._memory.update(z)
         return self._windows.update(z)
-
-
-def only(settled: Settled, rows: Ints, count: int) -> Settled:
-    """Return what ``settled`` says of ``rows``, numbered anew in their order, out of ``count``."""
-    to = np.full(count, -1, dtype=np.int64)
-    to[rows] = np.arange(len(rows))
-    kept = to[settled.rows] >= 0
-    return Settled(to[settled.rows][kept], settled.scores[kept])
-
-
-def without(settled: Settled, rows: Ints) -> Settled:
-    """Return what ``settled`` says of all but ``rows``."""
-    kept = ~np.isin(settled.rows, rows)
-    return Settled(settled.rows[kept], settled.scores[kept])
-
-
-def _moved(kept: Floats, offset: Floats) -> Bools:
-    """Return whether the distances of ``kept`` (r, b, 2) differ by more than float32 rounds off.
-
-    ``offset`` (r,) has been taken from the values already.
-    """
-    distance = kept[..., 0] - kept[..., 1]
-    size = np.abs(kept).max(axis=(1, 2), initial=0.0) + np.abs(offset)
-    moved: Bools = np.ptp(distance, axis=1) > ROUNDING * size
-    return moved
-
-
-def _least_squares_residual(y: Floats, c: Floats) -> Floats:
-    """Return the residual of ``y`` (r, b) on (1, ``c``), row by row."""
-    y = y - y.mean(axis=1, keepdims=True)
-    c = c - c.mean(axis=1, keepdims=True)
-    variance = (c * c).sum(axis=1, keepdims=True)
-    slope = (y * c).sum(axis=1, keepdims=True) / np.where(variance > 0, variance, 1.0)
-    residual: Floats = y - slope * c
-    return residual
-
-
-def _signed_scores(residual: Floats) -> Floats:
-    """Return normal scores (r, b) from the sign and the rank of the size of each ``residual``.
-
-    Unit variance whatever the tails, and unlike plain ranks free to have a mean other than 0,
-    so that sums over long windows still show memory.
-    """
-    size = np.abs(residual)
-    rank = np.argsort(np.argsort(size, axis=1), axis=1) + 1.0  # NaN sort last
-    count = np.isfinite(size).sum(axis=1, keepdims=True)
-    share = np.where(np.isfinite(size), 0.5 + 0.5 * rank / (count + 1.0), np.nan)
-    return np.sign(residual) * normal_quantile(share)
-
-
-def _robust_sd(values: Floats) -> Floats:
-    """Return 1.4826 MAD of each row (r, b), or its sd where more than half are equal."""
-    centre = np.nanmedian(values, axis=1, keepdims=True)
-    mad = MAD_TO_SD * np.nanmedian(np.abs(values - centre), axis=1)
-    return np.where(mad > 0, mad, np.nanstd(values, axis=1))

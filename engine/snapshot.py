@@ -140,7 +140,7 @@ class _Taking:
         if kind.__module__ == "builtins" or not (is_dataclass(kind) or hasattr(value, "__dict__")):
             message = f"a state holds a {kind.__qualname__}, which no snapshot can keep"
             raise ValueError(message)
-        names = field_names(kind)
+        names = field_names(kind)  # type: ignore[arg-type]  # object.__hash__ is read unbound
         extra = sorted(set(getattr(value, "__dict__", ())) - set(names))
         if extra:
             message = f"{_name(kind)}.{extra[0]} is not set where the others are: by __init__"

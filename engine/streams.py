@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .arrays import Bools, Floats, Ints, Words
-from .change import OFFSET_BLOCKS, ChangeChannel, Settled, only, without
+from .baseline import Settled, only, without
+from .change import ChangeChannel
 from .level import LevelChannel, LevelReport
 from .onset import NEVER
 from .outcome import Outcome, Summary
-from .peers import bad_side_median, leave_one_out_median, plain_median
+from .reference import BlockPeers, contrast, reference
 
 Float32s = npt.NDArray[np.float32]
 Number = TypeVar("Number", np.float64, np.int64)
@@ -134,14 +135,14 @@ class Streams:
 
         Only an included row with enough peers bets; others at most learn (DESIGN.md section 5).
         """
-        peers = _Peers.of(x, summary)
+        peers = BlockPeers.of(x, summary)
         windows: dict[int, Floats] = {}
         for change in self._change:
             self._step_change(block, change, peers, needed_change, windows)
         for level in self._level:
-            contrast = _contrast(level, peers)
+            apart = contrast(level.direction, level.at, level.row, peers)
             enough = peers.count_raw[level.at] >= needed_level[level.row]
-            level.channel.step(block, contrast, enough & np.isfinite(contrast))
+            level.channel.step(block, apart, enough & np.isfinite(apart))
         return self._outcome(block, windows)
 
     def inherit(self, former: "Streams", place: Ints) -> None:
@@ -173,15 +174,15 @@ class Streams:
         self,
         block: int,
         batch: _Change,
-        peers: "_Peers",
+        peers: BlockPeers,
         needed: Ints,
         windows: dict[int, Floats],
     ) -> None:
         channel, at = batch.channel, batch.at
-        reference = _reference(batch, peers)
+        median = reference(channel, at, batch.row, peers)
         enough = peers.included[batch.row] & (peers.count_demeaned[at] >= needed[batch.row])
         learning = channel.learning
-        for m, sums in channel.step(block, peers.x[at], reference, enough).items():
+        for m, sums in channel.step(block, peers.x[at], median, enough).items():
             windows.setdefault(m, np.full(self.shape, np.nan)).ravel()[at] = sums
         if learning:
             self.offset.ravel()[at] = channel.offset
@@ -271,63 +272,6 @@ class Streams:
         for at, values in parts:
             out[at] = values
         return out.reshape(self.shape)
-
-
-@dataclass(frozen=True, slots=True)
-class _Peers:
-    """One block's values and summaries, flat over (S, M); ``included`` (S,) by row."""
-
-    x: Float32s
-    included: Bools
-    count_raw: Ints
-    s3_raw: Float32s
-    count_demeaned: Ints
-    s3_demeaned: Float32s
-
-    @classmethod
-    def of(cls, x: Float32s, summary: Summary) -> "_Peers":
-        return cls(
-            x.ravel(),
-            summary.included,
-            summary.count_raw.ravel(),
-            summary.s3_raw.reshape(-1, 3),
-            summary.count_demeaned.ravel(),
-            summary.s3_demeaned.reshape(-1, 3),
-        )
-
-
-def _reference(batch: _Change, peers: _Peers) -> Floats:
-    """Return the peers' median (n,) that each stream is compared with, NaN = none.
-
-    While a stream learns its offset and its group has no demeaned summary, the raw median stands
-    in: the whole group's, so that all offsets are distances to one and the same value (B1.4).
-    For the same reason one that learns its offset again is not left out while it does.
-    """
-    at, included = batch.at, peers.included[batch.row]
-    own = batch.channel.demeaned(peers.x[at])
-    count, s3 = peers.count_demeaned[at], peers.s3_demeaned[at]
-    if not batch.channel.learning:
-        return _median_of_peers(own, count, s3, included)
-    first = ~batch.channel.settled & (batch.channel.observed < OFFSET_BLOCKS)
-    reference = _median_of_peers(own, count, s3, included & ~first)
-    first &= ~np.isfinite(reference)
-    return np.where(first, plain_median(peers.count_raw[at], peers.s3_raw[at]), reference)
-
-
-def _contrast(batch: _Level, peers: _Peers) -> Floats:
-    """Return the distance (n,) to the bad-side median of the others, positive = bad."""
-    own = np.where(peers.included[batch.row], peers.x[batch.at], np.float32(np.nan))
-    others = bad_side_median(
-        own, peers.count_raw[batch.at], peers.s3_raw[batch.at], batch.direction
-    )
-    return batch.direction * (own - others)
-
-
-def _median_of_peers(own: Float32s, count: Ints, s3: Float32s, included: Bools) -> Floats:
-    """Return the leave-one-out median of included rows, the plain median of the others."""
-    inside = included & np.isfinite(own)
-    left_out = leave_one_out_median(own, count, s3)
-    return left_out if inside.all() else np.where(inside, left_out, plain_median(count, s3))
 
 
 def _missing(wanted: Bools, opened: Sequence[Ints]) -> Ints:

@@ -12,13 +12,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import click
 
 from .. import __version__
+from ..settings.refused import HELP, OneLineGroup
 from .demo import demo
-from .refused import OneLineGroup
 from .replay import replay
 from .simulate import simulate
 
 
-@click.group(cls=OneLineGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("tessera", cls=OneLineGroup, context_settings=HELP)
 @click.version_option(__version__, prog_name="tessera")
 def main() -> None:
     """Name the accelerator that went quietly wrong, and say how sure that is."""

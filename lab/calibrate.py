@@ -26,8 +26,8 @@ from ..adapters.catalogue import default_catalogue
 from ..adapters.synthetic.faults import Fault
 from ..adapters.synthetic.fleet import SyntheticFleet, null_fleet
 from ..aggregator.decide.verdicts import Transition
+from ..settings.refused import HELP, OneLine, Refused
 from .lockstep import Lockstep
-from .refused import OneLine, Refused
 
 Floats = npt.NDArray[np.float64]
 
@@ -247,7 +247,7 @@ def measure(fleets: int, seed_prefix: str, play_all: PlayAll) -> list[Row]:
     ]
 
 
-@click.command(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=OneLine, context_settings=HELP)
 @click.option(
     "--fleets",
     type=click.IntRange(min=1),

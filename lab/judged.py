@@ -11,13 +11,13 @@ import numpy as np
 
 from ..adapters.catalogue import LADDER, Metric, apply_transform
 from ..adapters.recording import Floats, Recording
+from ..agent.intake import LARGEST
 from ..aggregator.plan.abstain import Abstention
-from ..aggregator.state.metrics import JUDGED_KINDS, with_rungs_from
+from ..aggregator.state.metrics import with_rungs_from
 
 __all__ = ["judged_metrics", "not_judged", "refuse_unplayable", "shortest_rung", "with_rungs_from"]
 
 ROLES_TO_EQUALS = 2.0  # the margin between roles is twice that among equals, as by default
-LARGEST = 1e30  # of a value: blocks travel as float32, and their differences must fit too
 SLOW_TO_FAST = 5  # the slow rung is the next of the ladder at least so many times the fast one
 
 
@@ -31,9 +31,7 @@ def judged_metrics(
     a margin outside (0, 1), or a recording with nothing to judge.
     """
     columns = tuple(
-        j
-        for j, name in enumerate(recording.metrics)
-        if recording.catalogue.of(name).kind in JUDGED_KINDS
+        j for j, name in enumerate(recording.metrics) if recording.catalogue.of(name).judged
     )
     if not columns:
         message = (
@@ -51,11 +49,11 @@ def judged_metrics(
 
 def not_judged(recording: Recording) -> tuple[Abstention, ...]:
     """Return an abstention for each metric of a kind that has no engine yet."""
-    kinds = {name: recording.catalogue.of(name).kind for name in recording.metrics}
+    rows = (recording.catalogue.of(name) for name in recording.metrics)
     return tuple(
-        Abstention(name, "change", f"{name} is of kind {kind}: not judged yet")
-        for name, kind in kinds.items()
-        if kind not in JUDGED_KINDS
+        Abstention(row.name, "change", f"{row.name} is of kind {row.kind}: not judged yet")
+        for row in rows
+        if not row.judged
     )
 
 

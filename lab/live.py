@@ -19,8 +19,8 @@ from ..agent.runtime import Agent
 from ..aggregator.config import AggregatorSettings
 from ..aggregator.decide.verdicts import Transition
 from ..aggregator.runtime import Aggregator
-from ..aggregator.state.folder import Folder
 from ..settings.clock import ManualClock
+from ..settings.folder import Folder
 
 STUCK = 60.0  # seconds of real time in which nothing moves: something is broken
 ROUND_EACH = 5.0  # simulated seconds after which a tick without blocks has a round too
@@ -82,7 +82,7 @@ class Live:
 
     async def start_aggregator(self) -> None:
         """Start the aggregator, anew or again on what it left."""
-        self._folder = Folder(self._state_dir / "aggregator")
+        self._folder = Folder(self._state_dir / "aggregator", "aggregator")
         self._folder.hold()
         self.aggregator = Aggregator(
             self._settings,

@@ -18,6 +18,7 @@ from ..adapters.recording import Recording
 from ..adapters.recording_read import read_recording, read_truth, refuse_strangers
 from ..aggregator.decide.verdicts import Transition
 from ..aggregator.plan.abstain import Abstention
+from ..settings.refused import OneLine, Refused
 from .judged import (
     judged_metrics,
     not_judged,
@@ -26,7 +27,6 @@ from .judged import (
     with_rungs_from,
 )
 from .lockstep import Lockstep
-from .refused import OneLine, Refused
 from .score import score
 from .tell import (
     score_json,

@@ -26,7 +26,7 @@ from ..adapters.synthetic.fleet import (
     null_fleet,
     straggler,
 )
-from .refused import OneLine, Refused
+from ..settings.refused import OneLine, Refused
 
 _CHUNK = 200  # ticks drawn and written at once
 _LEAST_TAILS = 2.0  # degrees of freedom; up to here Student noise has no variance

@@ -19,6 +19,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+PREFIX = "TESSERA_"
 NESTING = "__"  # TESSERA_PEERS__SMALLEST is the key `smallest` of the table `peers`
 
 Tree = Mapping[str, object]
@@ -29,15 +30,17 @@ Loaded = TypeVar("Loaded", bound="Settings")
 class BadSettings(Exception):  # noqa: N818  the name says it: settings that are bad
     """One settings key that cannot be used; its text is one line.
 
-    ``source`` is the file, variable or flag, ``key`` the dotted key (empty for a whole file),
+    ``source`` is the file, variable or flag, ``key`` the dotted key (empty for a whole file; not
+    repeated in the text where the source is ``named`` after it),
     ``what`` says what is wrong and ``todo`` what to do about it. Values are never repeated in it,
     since a key may hold a secret.
     """
 
-    def __init__(self, source: str, key: str, what: str, todo: str) -> None:
+    def __init__(self, source: str, key: str, what: str, todo: str, *, named: bool = False) -> None:
         """Keep the four facts; the text is made of them."""
         self.source, self.key, self.what, self.todo = source, key, what, todo
-        super().__init__(": ".join(part for part in (source, key, what) if part) + f"; {todo}")
+        said = (source, "" if named else key, what)
+        super().__init__(": ".join(part for part in said if part) + f"; {todo}")
 
 
 class Settings(BaseSettings):
@@ -46,7 +49,9 @@ class Settings(BaseSettings):
     Only :func:`load` looks at the environment or a file, so constructing one in a test is safe.
     """
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
 
     @classmethod
     def settings_customise_sources(  # the signature is pydantic-settings'
@@ -67,6 +72,7 @@ class _Layer:
 
     tree: Tree
     name: Callable[[Keys], str]  # the flag, variable or file that holds a key
+    named: bool = True  # whether that is called after the key
 
     def holds(self, path: Keys) -> bool:
         """Say whether this source gives a value at ``path``."""
@@ -84,7 +90,7 @@ def load(
     flags: Tree,
     environ: Mapping[str, str],
     file: Path | None = None,
-    prefix: str = "TESSERA_",
+    prefix: str = PREFIX,
 ) -> Loaded:
     """Return settings of ``kind``: ``flags`` over ``environ`` over ``file`` over defaults.
 
@@ -101,7 +107,7 @@ def load(
             _read_environ(kind, environ, prefix),
             lambda path: prefix + NESTING.join(path).upper(),
         ),
-        _Layer({} if file is None else _read_file(file), lambda _path: str(file)),
+        _Layer({} if file is None else _read_file(file), lambda _path: str(file), named=False),
     )
     merged: dict[str, object] = {}
     for layer in reversed(layers):
@@ -121,7 +127,8 @@ def _refuse_unknown(kind: type[Settings], layer: _Layer) -> None:
     for key in layer.tree:
         if key not in kind.model_fields:
             todo = _suggestion(key, kind.model_fields)
-            raise BadSettings(layer.name((key,)), key, "unknown key", todo)
+            name = layer.name((key,))
+            raise BadSettings(name, key, "unknown key", todo, named=layer.named)
 
 
 def _overlay(below: Tree, above: Tree) -> dict[str, object]:
@@ -172,16 +179,23 @@ def _refusal(error: ValidationError, layers: tuple[_Layer, ...]) -> BadSettings:
     first, *more = error.errors(include_url=False, include_input=False, include_context=False)
     path = tuple(str(part) for part in first["loc"])
     key = ".".join(path)
-    source = next((layer.name(prefix) for layer, prefix in _holders(layers, path)), "settings")
+    nobody = _Layer({}, lambda _path: "settings", named=False)
+    holder, held = next(_holders(layers, path), (nobody, ()))
+    named = holder.named and held == path
     what = first["msg"][:1].lower() + first["msg"][1:]
     todo = "correct it"
-    if first["type"] == "extra_forbidden":
+    if first["type"] == "value_error":  # raised by a validator of ours, which may say what to do
+        what, _, said = first["msg"].removeprefix("Value error, ").partition("; ")
+        todo = said or todo
+    elif first["type"] == "finite_number":  # NaN and infinities
+        what, todo = "is not a number", "write a finite one"
+    elif first["type"] == "extra_forbidden":
         what, todo = "unknown key", "remove it"  # inside a table
     elif first["type"] == "missing":
         what, todo = "has no value and no default", "give it a value"
     if more:
         todo += f" ({len(more)} more after this)"
-    return BadSettings(source, key, what, todo)
+    return BadSettings(holder.name(held), key, what, todo, named=named)
 
 
 def _holders(layers: tuple[_Layer, ...], path: Keys) -> Iterator[tuple[_Layer, Keys]]:

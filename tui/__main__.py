@@ -11,17 +11,21 @@ from pathlib import Path
 
 import click
 
+from .. import __version__
+from ..settings.address import SERVED
 from ..settings.clock import SystemClock
 from ..settings.load import BadSettings
-from .address import DEFAULT, OWN, address_of
+from ..settings.refused import HELP, OneLine, Refused
+from .address import OWN, address_of
 from .answers import Unanswered
 from .client import Client
 from .format import plain
 from .looks import Looks, Shot
 from .plain import QUIET, as_json, status, summary
-from .refused import NoAnswer, OneLine, Refused
 from .view import View
 
+PROGRAM = "tessera-tui"
+NO_ANSWER = 3  # exit status
 SMALLEST, LARGEST = (40, 10), (400, 200)  # columns and lines of a picture
 
 
@@ -39,8 +43,8 @@ def _size(context: click.Context, parameter: click.Parameter, text: str) -> tupl
     return size
 
 
-@click.command(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--address", metavar="HOST:PORT", help=f"The aggregator [{OWN}, else {DEFAULT}].")
+@click.command(PROGRAM, cls=OneLine, context_settings=HELP)
+@click.option("--address", metavar="HOST:PORT", help=f"The aggregator [{OWN}, else {SERVED}].")
 @click.option("--once", is_flag=True, help="Print a plain summary and exit.")
 @click.option("--json", "in_json", is_flag=True, help="With --once: one JSON object.")
 @click.option(
@@ -80,7 +84,7 @@ def _size(context: click.Context, parameter: click.Parameter, text: str) -> tupl
     help="With --screenshot.",
 )
 @click.option("--open", "opened", is_flag=True, help="With --screenshot: the first verdict.")
-@click.version_option(package_name="tessera", message="tessera-tui %(version)s")
+@click.version_option(__version__, prog_name=PROGRAM)
 def main(  # noqa: PLR0913  one parameter for each flag
     *,
     address: str | None,
@@ -124,8 +128,8 @@ def _client(address: str) -> Client:
     return Client(address, clock=SystemClock(), draw=random.random)
 
 
-def _no_answer(address: str, why: Exception) -> NoAnswer:
-    return NoAnswer(f"{address}: {why}; is the aggregator running there?")
+def _no_answer(address: str, why: Exception) -> Refused:
+    return Refused(f"{address}: {why}; is the aggregator running there?", NO_ANSWER)
 
 
 async def _one_view(address: str, patience: float) -> View:

@@ -4,20 +4,14 @@ Apart from the command line, because the rule has a trap: the second variable is
 """
 
 from collections.abc import Mapping
+from typing import Final
 
-from ..settings.load import BadSettings, Settings, load
+from ..settings.address import SERVED, host_and_port
+from ..settings.load import BadSettings
 
-DEFAULT = "127.0.0.1:9460"
 FLAG, OWN, SERVER = "--address", "TESSERA_ADDRESS", "TESSERA_LISTEN"
-LAST_PORT = 65_535
 # Where a server listens on every address, the terminal asks this machine.
-HERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  read, not bound
-
-
-class TuiSettings(Settings):
-    """What the terminal is told."""
-
-    address: str = DEFAULT
+HERE: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  read, not bound
 
 
 def address_of(flag: str | None, environ: Mapping[str, str]) -> str:
@@ -25,13 +19,13 @@ def address_of(flag: str | None, environ: Mapping[str, str]) -> str:
 
     Other variables are other programs'. Raise ``BadSettings`` for what is no such pair.
     """
-    own = {OWN: environ[OWN]} if environ.get(OWN) else {}
-    source = FLAG if flag is not None else OWN
-    given = load(TuiSettings, flags={"address": flag}, environ=own).address
-    if flag is None and not own and environ.get(SERVER):
-        given, source = environ[SERVER], SERVER
-    host, colon, port = given.rpartition(":")
-    number = int(port) if port.isascii() and port.isdecimal() else 0
-    if not (colon and 0 < number <= LAST_PORT) or set(host) & set(" /"):
-        raise BadSettings(source, "", "is no host:port", f"write it like {DEFAULT}")
-    return f"{HERE.get(host, host)}:{number}"
+    given = SERVED
+    source = FLAG if flag is not None else next(filter(environ.get, (OWN, SERVER)), "")
+    if source:
+        given = environ[source] if flag is None else flag
+    try:
+        host, port = host_and_port(given, first_port=1)
+    except ValueError as bad:
+        what, _, todo = str(bad).partition("; ")
+        raise BadSettings(source, "", what, todo) from None
+    return f"{HERE.get(host, host)}:{port}"

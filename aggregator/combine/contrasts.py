@@ -67,12 +67,11 @@ class Contrasts:
         for rung in planner.rungs():
             held = self._rungs.get(rung) or self._open(rung)
             self._rungs[rung] = held
+            for streams in (held.change, held.level):
+                streams.anew(np.flatnonzero(self._moved))
             phi, kappa, epoch = planner.change.settings(rung)
-            mine, epoch = phi[self._rows], self._epochs(epoch[self._rows], own)
-            if self._moved.any():  # without its φ a stream learns anew
-                nothing = np.where(self._moved[:, None], np.nan, mine)
-                held.change.adopt_change(nothing, kappa[self._rows], epoch)
-            held.change.adopt_change(mine, kappa[self._rows], epoch)
+            epoch = self._epochs(epoch[self._rows], own)
+            held.change.adopt_change(phi[self._rows], kappa[self._rows], epoch)
             margin, largest, epoch = planner.level.settings(rung)
             epoch = self._epochs(epoch[self._rows], own)
             held.level.adopt_level(margin[self._rows], largest[self._rows], epoch)

@@ -5,6 +5,7 @@ Apart from what is made of a block, because these are the only places where the 
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from math import floor
 
 import numpy as np
 import numpy.typing as npt
@@ -60,8 +61,13 @@ class GatherUp1:
             mine.hosts.update(held.hosts & same)
 
     def begin(self, now: float) -> None:
-        """Serve no block that began before ``now``: part of it was sent to somebody else."""
+        """Serve no block that began before ``now``: part of it was sent to somebody else.
+
+        A clock that was ahead until now must not make every block too late.
+        """
         self._began = now
+        self._closed = {r: min(block, floor(now / r)) for r, block in self._closed.items()}
+        self._held = {at: held for at, held in self._held.items() if at[0] * at[1] <= now}
 
     def take(self, up1: Up1) -> None:
         """Write a host's block into the fleet's; what is repeated or too late is dropped."""
@@ -83,11 +89,13 @@ class GatherUp1:
         """Return the blocks that all ``expected`` have sent, or that nobody waits for at ``now``.
 
         ``now`` None: they are waited for however long it takes. Shorter rungs first, in order.
+        A block of which no row is eligible waits for others until then: it may be of a wrong clock.
         """
         return sorted(
             block
             for block, held in self._held.items()
-            if held.hosts.issuperset(expected) or (now is not None and now >= waited_until(block))
+            if (held.hosts.issuperset(expected) and (now is None or held.eligible.any()))
+            or (now is not None and now >= waited_until(block))
         )
 
     def close(self, block: Block) -> Gathered | None:
@@ -131,6 +139,18 @@ class GatherUp2:
         for block, held in former._awaited.items():  # noqa: SLF001 - of this class
             come = {host: up2 for host, up2 in held.come.items() if host in same}
             self._awaited[block] = _Awaited(held.asked & same, held.until, come)
+
+    def begin(self, now: float) -> None:
+        """Take no block after ``now`` for heard: the clock was ahead when it was."""
+        self._newest = {key: min(b, floor(now / key[1])) for key, b in self._newest.items()}
+
+    def ends_before(self, up2: Up2) -> bool:
+        """Say whether ``up2`` is older than what was heard of its host already."""
+        return up2.block < self._newest.get((up2.host, up2.rung), -1)
+
+    def forget(self, host: str) -> None:
+        """Take whatever ``host`` says next for news: it begins anew."""
+        self._newest = {key: block for key, block in self._newest.items() if key[0] != host}
 
     def ask(self, block: Block, hosts: Iterable[str], now: float) -> None:
         """Note that summaries of ``block`` went out to ``hosts``."""

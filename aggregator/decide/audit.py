@@ -3,13 +3,20 @@
 Apart from what made them, because the trail is read by people long after, and only grows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
+import numpy as np
+
+from ...engine.evalue import Validity
 from ...proto.messages import Plan
 from ..plan.epochs import NewEpoch
+from .explained import CHANNELS, Books
 from .family import Selection
 from .verdicts import Transition
+
+ACTOR: Final = "tessera"  # who opens, promotes and folds; what persons do bears their own name
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +30,16 @@ class Audit:
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
-def of_transition(made: Transition, selection: Selection, plan: int) -> Audit:
+def of_transition(made: Transition, selection: Selection, books: Books) -> Audit:
     """Return the record of a verdict's step: everything that it was decided from."""
+    row = books.fleet.rows.index(made.node)
+    parts = list(_parts(books, row))
+    before, after = _step(made)
     facts = {
         "verdict": made.id,
         "transition": made.transition,
+        "from": before,
+        "to": after,
         "level": made.level,
         "channel": made.channel,
         "guarantee": made.guarantee,
@@ -38,9 +50,39 @@ def of_transition(made: Transition, selection: Selection, plan: int) -> Audit:
         "q": selection.controlled.q,
         "metrics": list(made.metrics),
         "since": made.since,
-        "plan": plan,
+        "plan": books.planner.id,
+        "epochs": sorted({epoch for _, epoch in parts}),
+        "parts": [part for part, _ in parts],
+        "actor": ACTOR,
     }
     return Audit(made.at, "verdict", made.node, f"{made.transition}: {made.reason}", facts)
+
+
+def _step(made: Transition) -> tuple[str, str]:
+    """Return what the verdict was before this step, and what it is after."""
+    match made.transition:
+        case "opened":
+            return "none", made.guarantee
+        case "promoted":
+            return "ranked", made.guarantee
+        case "recovering" | "closed":
+            return made.guarantee, made.transition
+
+
+def _parts(books: Books, row: int) -> Iterator[tuple[Mapping[str, object], int]]:
+    """Yield the parts that a row is merged of, each with its epoch."""
+    parts, (log_m, _) = books.parts, books.table.of(row)
+    for part, column in np.argwhere(parts.weights[:, :, row] > 0).tolist():
+        at = (part, column, row)
+        record = {
+            "channel": CHANNELS[part],
+            "metric": books.fleet.metrics[column].name,
+            "rung": int(parts.rungs[at]),
+            "log_m": float(log_m[part, column]),
+            "weight": float(parts.weights[at]),
+            "class": Validity(int(parts.validity[at])).word,
+        }
+        yield record, int(parts.epochs[at])
 
 
 def of_epoch(at: float, begun: NewEpoch) -> Audit:

@@ -3,8 +3,9 @@
 Apart from the verdict's own sentence, because most questions are about nodes that have none.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import log
 from typing import Final
 
 import numpy as np
@@ -47,8 +48,8 @@ class Part:
 class Explained:
     """One node with its peers or siblings (``members`` of ``group``, itself included) and parts.
 
-    ``log_e`` is the merged ranked value, ``bar`` what a list of one needs, both nats; ``why`` are
-    sentences; ``verdict`` the last transition of an open one.
+    ``parts`` what carries most first; ``log_e`` is the merged ranked value, ``bar`` what a list of
+    one needs, both nats; ``why`` are sentences; ``verdict`` the last transition of an open one.
     """
 
     node: str
@@ -79,41 +80,83 @@ def explained(books: Books, row: int, verdict: Transition | None, above: str) ->
     group = int(fleet.group[row])
     members = int(fleet.group_sizes()[group])
     log_e = float(books.table.values(books.parts)[1].log_e[row])
+    counts, learns = (
+        c[:, :, row] for c in counting(fleet, books.planner, books.parts, books.table)
+    )
+    stands = _Stands(log_e, counts, learns)
     return Explained(
         node=fleet.rows[row],
         kind=fleet.kinds[row],
         group=fleet.groups[group],
         members=members,
-        parts=tuple(_parts(books, row)),
+        parts=tuple(sorted(_parts(books, row, learns), key=_carried, reverse=True)),
         log_e=log_e,
         bar=books.bar,
-        why=tuple(_why(books, row, verdict, above, log_e)),
+        why=tuple(_why(books, row, verdict, above, stands)),
         verdict=verdict,
     )
 
 
-def _parts(books: Books, row: int) -> Iterator[Part]:
-    parts, log_m, since = books.parts, books.table.log_m(), books.table.since()
+def of_gone(verdict: Transition, bar: float) -> Explained:
+    """Return what is known of a node that has left the fleet with an open ``verdict``."""
+    return Explained(
+        node=verdict.node,
+        kind=verdict.level,
+        group="",
+        members=0,
+        parts=(),
+        log_e=verdict.log_e,
+        bar=bar,
+        why=(verdict.reason, "it has left the fleet: nothing has been heard of it since"),
+        verdict=verdict,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stands:
+    """How one row stands: merged ln e, and which of its parts (3, M) count and which learn."""
+
+    log_e: float
+    counts: Bools
+    learns: Bools
+
+
+def _carried(part: Part) -> float:
+    return part.log_m + log(part.weight)
+
+
+def _parts(books: Books, row: int, learns: Bools) -> Iterator[Part]:
+    parts, (log_m, since) = books.parts, books.table.of(row)
     for part, column in np.argwhere(parts.weights[:, :, row] > 0).tolist():
         at = (part, column, row)
         yield Part(
             channel=CHANNELS[part],
             metric=books.fleet.metrics[column].name,
             rung=int(parts.rungs[at]),
-            log_m=float(log_m[at]),
+            log_m=float(log_m[part, column]),
             weight=float(parts.weights[at]),
             validity_class=Validity(int(parts.validity[at])).word,
-            since=float(since[at]),
-            reason=books.planner.why_ranked(row, part, column),
+            since=float(since[part, column]),
+            reason=_short(books, row, part, column, learning=bool(learns[part, column])),
         )
 
 
+def _short(books: Books, row: int, part: int, column: int, *, learning: bool) -> str:
+    """Return in a few words what keeps a part from a better class, or how far it has learned."""
+    if learning and part != LEVEL:
+        return f"learning ({_blocks(books, part, row, [column])} of {LEARNING_BLOCKS})"
+    return books.planner.why_ranked(row, part, column)
+
+
 def _why(
-    books: Books, row: int, verdict: Transition | None, above: str, log_e: float
+    books: Books, row: int, verdict: Transition | None, above: str, stands: _Stands
 ) -> Iterator[str]:
     """Yield why there is a verdict, or why there is none, the strongest reason first."""
     if verdict is not None:
         yield verdict.reason
+        if stands.log_e < min(verdict.log_e, books.bar):
+            yield from _kept(verdict, stands.log_e)
+            yield from _learning(books, row, stands.learns)
         return
     if above:
         yield f"explained by {above}, which is open"
@@ -123,13 +166,18 @@ def _why(
         what = "peers" if row < fleet.shard_count else "siblings"
         yield f"no claim is made: fewer than three {what}, {members} in the group, itself included"
         return
-    counts, learns = (
-        c[:, :, row] for c in counting(fleet, books.planner, books.parts, books.table)
+    if stands.counts.any():
+        yield _evidence(stands.log_e, books.bar)
+    yield from _learning(books, row, stands.learns)
+    silent = (books.parts.weights[:, :, row] > 0) & ~stands.counts & ~stands.learns
+    yield from _abstained(books, row, silent)
+
+
+def _kept(verdict: Transition, log_e: float) -> Iterator[str]:
+    yield (
+        f"it was opened with e = {in_words(verdict.log_e)} and keeps that while it is open; "
+        f"the evidence since its last new epoch is e = {in_words(log_e)}"
     )
-    if counts.any():
-        yield _evidence(log_e, books.bar)
-    yield from _learning(books, row, learns)
-    yield from _abstained(books, row, (books.parts.weights[:, :, row] > 0) & ~counts & ~learns)
 
 
 def _evidence(log_e: float, bar: float) -> str:
@@ -151,9 +199,14 @@ def _learning(books: Books, row: int, learns: Bools) -> Iterator[str]:
             group = int(books.fleet.group[row])
             yield f"{what}: {books.planner.level.reason(group, int(columns[0]))}"
             continue
-        least = max(0, int(books.table.learned[part, row, columns].min()))
+        least = _blocks(books, part, row, columns.tolist())
         rest = "" if least < LEARNING_BLOCKS else ", and waits for the others of its pool"
         yield f"{what}: {least} of {LEARNING_BLOCKS} blocks{rest}"
+
+
+def _blocks(books: Books, part: int, row: int, columns: Sequence[int]) -> int:
+    """Return the blocks that the last of these change streams has learned."""
+    return max(0, int(books.table.learned[part, row, columns].min()))
 
 
 def _abstained(books: Books, row: int, none: Bools) -> Iterator[str]:

@@ -4,6 +4,7 @@ Apart from selection, because a verdict is state: once open it stays what it was
 whatever the evidence does afterwards (statistics.md G5).
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -88,9 +89,32 @@ class Verdicts:
             else:
                 self._gone[verdict.node] = verdict
 
+    def recall(self, told: Sequence[Transition], opened: int) -> tuple[tuple[str, str], ...]:
+        """Let what others were ``told`` be open, and nothing else; return what that changed.
+
+        As (node, text) for the audit. The next number follows ``opened`` and all that were given.
+        """
+        held = {verdict.id: verdict for verdict in self.open_verdicts}
+        changes = tuple(_changes(held, told))
+        self._opened = max(self._opened, opened)
+        row = {name: i for i, name in enumerate(self._fleet.rows)}
+        self._open, self._gone = {}, {}
+        for verdict in sorted(told, key=_number):
+            before = held.get(verdict.id, verdict)
+            last = before if before.guarantee == verdict.guarantee else verdict
+            if verdict.node in row:
+                self._open[row[verdict.node]] = last
+            else:
+                self._gone[verdict.node] = last
+        return changes
+
     def of(self, row: int) -> Transition | None:
         """Return the last transition of the verdict that is open on ``row``, None if none is."""
         return self._open.get(row)
+
+    def of_gone(self, node: str) -> Transition | None:
+        """Return the same of a ``node`` that the fleet has no more."""
+        return self._gone.get(node)
 
     def above(self, row: int) -> str:
         """Return the smallest open node that ``row`` lies beneath, "" if there is none."""
@@ -188,6 +212,19 @@ class Verdicts:
 
 def _closed(held: Transition, at: float, reason: str) -> Transition:
     return replace(held, transition="closed", at=at, reason=reason)
+
+
+def _changes(
+    held: Mapping[str, Transition], told: Sequence[Transition]
+) -> Iterator[tuple[str, str]]:
+    """Yield in what ``held`` (by id) and ``told`` differ, as (node, text)."""
+    for verdict in told:
+        if verdict.id not in held:
+            yield verdict.node, f"{verdict.id} stays open with the evidence of its opening"
+    known = {verdict.id for verdict in told}
+    for verdict in held.values():
+        if verdict.id not in known:
+            yield verdict.node, f"{verdict.id} is not open: nobody was told of it, or it was closed"
 
 
 def _number(verdict: Transition) -> int:

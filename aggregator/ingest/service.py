@@ -22,6 +22,7 @@ from .session import Session
 from .sessions import Sessions
 
 HELLO_WITHIN = 10.0  # seconds in which a new stream has to say who it is
+AHEAD = 0.25  # of a block: a host whose clock is further ahead is not compared
 QUIET = 60.0  # seconds between two lines of log about the messages of one host
 LONGEST_NAME = 512
 
@@ -34,6 +35,10 @@ class Desk(Protocol):
 
     def greeted(self, session: Session, hello: ingest.Hello) -> None:
         """Take note of a host that has connected."""
+        ...
+
+    def superseded(self, session: Session, before: int) -> None:
+        """Take note that ``session`` is served in the place of an instance that was connected."""
         ...
 
     def left(self, session: Session) -> None:
@@ -93,7 +98,10 @@ class IngestService:
             if refusal:
                 await context.write(_refused(refusal))
             return
+        older = self._sessions.of(hello.host)
         session = self._sessions.open(hello.host, hello.instance)
+        if older is not None and older.instance != session.instance:
+            self._desk.superseded(session, older.instance)
         session.send(self._welcome())
         self._liveness.hear(session.host)
         self._desk.greeted(session, hello)
@@ -199,6 +207,13 @@ class IngestService:
                 session.asked_inventory = True
                 need = ingest.NeedInventory(version=up.inventory)
                 session.send(ingest.FromAggregator(need_inventory=need))
+            return
+        ahead = up.rung * up.block - self._clock.now()
+        if ahead > AHEAD * up.rung:  # it would close the block for everybody else
+            session.refused += 1
+            self._complain(
+                session, f"a block of {up.rung} s begins in {ahead:.0f} s: a wrong clock"
+            )
             return
         shape = (len(held.shards), len(held.metrics))
         if isinstance(up, ingest.Up1):

@@ -10,15 +10,7 @@ from math import isnan, nan
 import numpy as np
 import numpy.typing as npt
 
-from ...engine.calibration import (
-    LADDER,
-    OWN_ENOUGH,
-    lag_one,
-    pooled_phi,
-    rungs,
-    tau_seconds,
-)
-from ...engine.change import LEARNING_BLOCKS
+from ...engine.calibration import OWN_ENOUGH, lag_one, pooled_phi
 from ...engine.evalue import Validity
 from ...engine.peers import FEWEST
 from ...proto.messages import ChangePlan
@@ -26,6 +18,7 @@ from ..state.fleet import Fleet
 from ..state.move import Move
 from .cell import ChangeCell
 from .epochs import Epochs
+from .lengths import Lengths
 from .members import RANKED_FROM
 from .monitor import Monitor
 
@@ -34,8 +27,6 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 JUDGED_EACH = 50  # blocks between two looks at the monitor
-LENGTHENED, SHORTENED = 1.5, 3.0  # ratios from which, above which, another rung is worth moving to
-LEARNED_WITHIN = 0.5  # of the horizon: a fast rung that cannot learn in that time is of no use
 
 
 class ChangeBook:
@@ -55,10 +46,7 @@ class ChangeBook:
         ``shortest`` rung and ``horizon`` in seconds; ``fixed_rungs``: τ moves none of them.
         """
         self._fleet = fleet
-        self._shortest = shortest
-        within = LEARNED_WITHIN * horizon / LEARNING_BLOCKS
-        self._longest = max([r for r in LADDER if r <= within and r >= shortest], default=shortest)
-        self._fixed = fixed_rungs
+        self._lengths = Lengths.within(shortest, horizon, fixed=fixed_rungs)
         self.cells: dict[tuple[int, int, int], ChangeCell] = {}  # pool, column, slow
         self._epochs = epochs
         inner = np.arange(len(fleet.rows)) >= fleet.shard_count
@@ -67,7 +55,7 @@ class ChangeBook:
         for pool in range(len(fleet.pools)):
             rows = np.flatnonzero((fleet.pool == pool) & enough)
             for column, metric in enumerate(fleet.metrics if len(rows) else ()):
-                fast, slow = self._start(metric.fast, metric.slow)
+                fast, slow = self._lengths.start(metric.fast, metric.slow)
                 self._open(pool, column, fast, rows, slow=False)
                 if slow:
                     self._open(pool, column, slow, rows, slow=True)
@@ -235,24 +223,6 @@ class ChangeBook:
         rung = "slow" if cell.slow else "fast"
         return f"{self._fleet.pools[cell.pool]},metric={metric},rung={rung}"
 
-    def _start(self, fast: int, slow: int) -> tuple[int, int]:
-        """Return the catalogue's rungs, as far as readings come and learning ends in time.
-
-        The slow one is 0 where the longest block is the only one left.
-        """
-        if not self._fixed:
-            fast = min(fast, self._longest)
-        if fast >= self._shortest and slow > fast:
-            return fast, slow
-        if self._shortest >= LADDER[-1]:
-            return LADDER[-1], 0
-        return rungs(2.0 * max(fast, self._shortest), shortest=self._shortest)
-
-    def _least(self, column: int) -> int:
-        """Return the shortest rung at which the metric's source has something new to say."""
-        refresh = self._fleet.metrics[column].refresh
-        return max([self._shortest, next((r for r in LADDER if r >= refresh), LADDER[-1])])
-
     def _open(self, pool: int, column: int, rung: int, rows: Ints, *, slow: bool) -> None:
         left = self.cells.get((pool, column, int(slow)))
         cell = ChangeCell(pool, column, rung, slow, rows, Monitor(len(rows), slow=slow), 0)
@@ -275,7 +245,7 @@ class ChangeBook:
         if isnan(phi):
             return
         cell.phi = phi
-        if not (self._fixed or cell.moved or self._of_nodes(cell)):
+        if not (self._lengths.fixed or cell.moved or self._of_nodes(cell)):
             self._choose_rungs(cell)
             self._follow(cell.column)
 
@@ -299,15 +269,8 @@ class ChangeBook:
         other = self.cells.get((cell.pool, cell.column, 1))
         if other is None:
             return
-        shortest = self._least(cell.column)
-        if shortest >= LADDER[-1]:
-            return
-        fast, slow = rungs(tau_seconds(cell.phi, cell.rung), shortest=shortest)
-        fast = max(min(fast, self._longest), shortest)
-        new_fast = fast if _far(cell.rung, fast) else cell.rung
-        new_slow = slow if _far(other.rung, slow) else other.rung
-        if new_slow <= new_fast:
-            new_fast, new_slow = fast, slow
+        refresh = self._fleet.metrics[cell.column].refresh
+        new_fast, new_slow = self._lengths.asked(cell.phi, cell.rung, other.rung, refresh)
         if new_fast != cell.rung:
             self._open(cell.pool, cell.column, new_fast, cell.rows, slow=False)
         if new_slow != other.rung:
@@ -318,8 +281,3 @@ def _note(held: dict[int, Floats], rows: Ints, values: Floats, wanted: Ints) -> 
     """Keep ``values`` (S, k) of those ``rows`` that are ``wanted`` and have any."""
     for i in np.flatnonzero(np.isfinite(values).any(axis=1) & np.isin(rows, wanted)):
         held[int(rows[i])] = values[i]
-
-
-def _far(now: int, wanted: int) -> bool:
-    """Say whether to move: learning anew costs 200 blocks, and a block too long only delay."""
-    return wanted >= LENGTHENED * now or now > SHORTENED * wanted

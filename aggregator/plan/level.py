@@ -5,14 +5,14 @@ really is, and whether its signs have memory (statistics.md G1).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ...engine.calibration import LADDER
 from ...engine.evalue import Validity
-from ...engine.level import REMEMBERED, REVIEWS, LevelReport
+from ...engine.level import REMEMBERED, LevelReport
 from ...engine.margin import (
     LEVEL_LAMBDAS,
     Gate,
@@ -29,35 +29,15 @@ from ...proto.messages import LevelPlan
 from ..state.fleet import Fleet
 from ..state.move import Move
 from .epochs import Epochs
+from .level_cell import LevelCell
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 POOL_BELOW = 5  # members below which the spread is pooled over the groups of the same job
-QUORUM = 0.8  # share of a group's streams that must have come as far as a review asks
 LONGER = 5  # "next longer block" is the next of the ladder at least so many times as long
 WIDENED = 1.05  # a margin that grows by less is left alone
-IMPROVING = 3  # reviews that may raise a class or a grid; later ones only lower it, or widen
-
-
-@dataclass(slots=True)
-class LevelCell:
-    """What the plan holds of one group and metric; ``margin`` None = the group abstains.
-
-    ``best`` is the highest class that a review after the third may still give.
-    """
-
-    group: int
-    column: int
-    rung: int
-    margin: float | None
-    largest_lambda: float = LEVEL_LAMBDAS[-1]
-    validity: Validity = Validity.NONE
-    epoch: int = 0
-    reviewed: int = 0
-    best: Validity = Validity.CONSTRUCTION
-    reason: str = "not yet reviewed"
 
 
 class LevelBook:
@@ -155,7 +135,7 @@ class LevelBook:
 
         ``notes`` (R, M) as last heard; rows with an open verdict are not part of "healthy".
         """
-        due = [c for c in self.cells.values() if c.rung == rung and self._due(c, notes)]
+        due = [c for c in self.cells.values() if c.rung == rung and c.due(self._observed(c, notes))]
         company = self._company(rung, notes) if due else open_rows
         for cell in due:
             self._review(cell, notes, open_rows, company)
@@ -169,17 +149,9 @@ class LevelBook:
             alike[rows, cell.column] = in_company(notes.plusses[rows, cell.column])
         return alike
 
-    def _due(self, cell: LevelCell, notes: LevelReport) -> bool:
-        if cell.margin is None or cell.reviewed >= len(REVIEWS):
-            return False
-        observed = notes.observed[self._rows[cell.group], cell.column]
-        heard = observed[observed > 0]
-        if len(heard) < FEWEST:
-            return False
-        if (observed >= REVIEWS[cell.reviewed]).sum() >= QUORUM * np.count_nonzero(observed):
-            return True
-        later = REVIEWS[cell.reviewed + 1 :]  # until then, hosts that have not spoken are awaited
-        return bool(later and (heard >= later[0]).mean() >= QUORUM)
+    def _observed(self, cell: LevelCell, notes: LevelReport) -> Ints:
+        observed: Ints = notes.observed[self._rows[cell.group], cell.column]
+        return observed
 
     def _review(
         self, cell: LevelCell, notes: LevelReport, open_rows: Bools, company: Bools
@@ -214,13 +186,7 @@ class LevelBook:
             noise_ratio=_typical(notes.noise_ratio[well, j]),
             lag_one=group_lag(notes.lag_one[well, j], _remembered(notes)[well, j]),
         )
-        if cell.reviewed <= IMPROVING:
-            return verdict
-        return replace(
-            verdict,
-            validity=min(verdict.validity, cell.best),
-            largest_lambda=min(verdict.largest_lambda, cell.largest_lambda),
-        )
+        return cell.allowed(verdict)
 
     def _note_memory(
         self, cell: LevelCell, notes: LevelReport, well: Bools, not_open: Bools
@@ -238,9 +204,7 @@ class LevelBook:
         if verdict.validity == Validity.NONE:
             self._lengthen(cell, verdict)
             return
-        new_grid = _bets(verdict.largest_lambda) != _bets(cell.largest_lambda)
-        better = verdict.validity > cell.validity > Validity.NONE
-        if new_grid or better:
+        if cell.needs_epoch(verdict):
             self._close(cell, verdict.reason)
             cell.largest_lambda = verdict.largest_lambda
         cell.validity = cell.best = verdict.validity
@@ -294,11 +258,6 @@ class LevelBook:
         alike = np.array([s.job == job for s in shards] + [False] * len(fleet.nodes))
         small = fleet.group_sizes()[fleet.group] < POOL_BELOW
         return alike & small
-
-
-def _bets(largest_lambda: float) -> int:
-    """Return how many bets a grid up to ``largest_lambda`` holds: what makes two grids differ."""
-    return sum(value <= largest_lambda for value in LEVEL_LAMBDAS)
 
 
 def _remembered(notes: LevelReport) -> Ints:

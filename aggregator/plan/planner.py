@@ -5,15 +5,12 @@ parts: which stream at which rung counts, with which weight and class.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
-from typing import TypeVar
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from ...engine.evalue import Validity
-from ...engine.level import LevelReport
-from ...engine.margin import RUN
 from ...engine.outcome import Outcome
 from ...proto.messages import Plan
 from ..combine.peers import Summaries
@@ -23,12 +20,12 @@ from .change import ChangeBook
 from .epochs import Epochs
 from .level import LevelBook
 from .members import Members
+from .reports import Reports
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Classes = npt.NDArray[np.int8]
-Arrays = TypeVar("Arrays", bound=tuple[npt.NDArray[np.generic], ...])
 
 FAST, SLOW, LEVEL = 0, 1, 2  # first axis of the parts
 CHANGE_SHARE = 0.5  # weight of the change channel where a row has both channels
@@ -69,11 +66,8 @@ class Planner:
         self.level = LevelBook(fleet, self.epochs, shortest)
         self.members = Members(fleet)
         self._weights = _weights(self._rungs())
-        shape = (len(fleet.rows), len(fleet.metrics))
         self._own_epochs = np.zeros(len(fleet.rows), dtype=np.int64)
-        self._long_run: dict[int, tuple[Floats, Ints]] = {}
-        self._notes: dict[int, LevelReport] = {}
-        self._shape = shape
+        self._reports = Reports(len(fleet.rows), len(fleet.metrics))
 
     @property
     def id(self) -> int:
@@ -128,14 +122,7 @@ class Planner:
         self.change.inherit(former.change, move)
         self.level.inherit(former.level, move)
         self._own_epochs[move.rows[1]] = former._own_epochs[move.rows[0]]  # noqa: SLF001 - of this class
-        self._long_run = {
-            rung: _moved_arrays(held, self._no_long_run(), move)
-            for rung, held in former._long_run.items()  # noqa: SLF001 - of this class
-        }
-        self._notes = {
-            rung: LevelReport(*_moved_arrays(astuple(held), astuple(self._no_notes()), move))
-            for rung, held in former._notes.items()  # noqa: SLF001 - of this class
-        }
+        self._reports.inherit(former._reports, move)  # noqa: SLF001 - of this class
         self._begin_changed(former, move)
 
     def _begin_changed(self, former: "Planner", move: Move) -> None:
@@ -237,50 +224,13 @@ class Planner:
         changed |= self.change.hear_learned(rung, block, rows, learned)
         if any(o.windows for _, o in heard):
             changed |= self.change.hear_windows(rung, block, *_windows(heard))
-        long_run = [self._keep_long_run(rung, rows, o) for rows, o in heard]
+        long_run = [self._reports.hear_long_run(rung, rows, o) for rows, o in heard]
         if any(long_run):
-            changed |= self.change.hear_long_run(rung, *self._long_run[rung])
-        notes = [self._keep_notes(rung, rows, o) for rows, o in heard]
+            changed |= self.change.hear_long_run(rung, *self._reports.long_run(rung))
+        notes = [self._reports.hear_notes(rung, rows, o) for rows, o in heard]
         if any(notes):
-            changed |= self.level.review(rung, self._notes[rung], open_rows)
+            changed |= self.level.review(rung, self._reports.notes(rung), open_rows)
         return changed
-
-    def _keep_long_run(self, rung: int, rows: Ints, outcome: Outcome) -> bool:
-        """Write the host's V_i into the fleet's table of that rung; say if there were any."""
-        if outcome.long_run is None or outcome.long_run_scores is None:
-            return False
-        variance, scores = self._long_run.setdefault(rung, self._no_long_run())
-        variance[rows], scores[rows] = outcome.long_run, outcome.long_run_scores
-        return True
-
-    def _keep_notes(self, rung: int, rows: Ints, outcome: Outcome) -> bool:
-        """Write the host's notes into the fleet's table of that rung; say if there were any."""
-        notes = outcome.review
-        if notes is None:
-            return False
-        held = self._notes.get(rung)
-        if held is None:
-            held = self._notes[rung] = self._no_notes()
-        held.observed[rows] = notes.observed
-        held.median[rows] = notes.median
-        held.noise_ratio[rows] = notes.noise_ratio
-        held.lag_one[rows] = notes.lag_one
-        held.runs[rows] = notes.runs
-        held.plusses[rows] = notes.plusses
-        return True
-
-    def _no_long_run(self) -> tuple[Floats, Ints]:
-        return np.full(self._shape, np.nan), np.zeros(self._shape, dtype=np.int64)
-
-    def _no_notes(self) -> LevelReport:
-        return LevelReport(
-            observed=np.full(self._shape, -1, dtype=np.int64),  # not heard of yet
-            median=np.full(self._shape, np.nan),
-            noise_ratio=np.full(self._shape, np.nan),
-            lag_one=np.full(self._shape, np.nan),
-            runs=np.zeros((*self._shape, RUN + 1), dtype=np.int64),
-            plusses=np.zeros((*self._shape, RUN + 1), dtype=np.int64),
-        )
 
     def _rungs(self) -> Ints:
         """Return the rung (3, M, R) of every part."""
@@ -290,13 +240,6 @@ class Planner:
             self.level.rungs(),
         ]
         return np.stack(rungs).transpose(0, 2, 1)
-
-
-def _moved_arrays(was: Arrays, now: Arrays, move: Move) -> Arrays:
-    """Return ``now``, arrays (R, M, …) of a new fleet, with what stays of ``was`` in them."""
-    for old, new in zip(was, now, strict=True):
-        move.table(old, new)
-    return now
 
 
 def _joined(parts: Sequence[tuple[Ints, Floats]]) -> tuple[Ints, Floats]:

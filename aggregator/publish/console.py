@@ -22,7 +22,7 @@ from ..decide.explained import Explained, Part
 from ..ingest.sessions import Sessions
 from ..state.records import AuditRecord
 from .hub import Hub
-from .view import Shown, verdict
+from .view import Shown, nanoseconds, verdict
 
 Floats = npt.NDArray[np.float64]
 Handlers = dict[str, "grpc.RpcMethodHandler[object, object]"]
@@ -119,7 +119,9 @@ class ConsoleService:
             members=found.members,
             parts=[_part(part) for part in found.parts],
             why=found.why,
-            audit=[console.AuditLine(at_ns=_ns(a.at), kind=a.kind, text=a.text) for a in audit],
+            audit=[
+                console.AuditLine(at_ns=nanoseconds(a.at), kind=a.kind, text=a.text) for a in audit
+            ],
             verdict=None if shown is None else verdict(shown),
         )
 
@@ -247,10 +249,6 @@ def _part(part: Part) -> console.Part:
         log_m=part.log_m,
         weight=part.weight,
         validity_class=part.validity_class,
-        since_ns=_ns(part.since),
+        since_ns=nanoseconds(part.since),
         reason=part.reason,
     )
-
-
-def _ns(seconds: float) -> int:
-    return round(seconds * 1e9) if seconds > 0 else 0

@@ -91,7 +91,7 @@ class Views:
         """Return the view of ``moment``."""
         self._sequence += 1
         view = console.View(
-            at_ns=_ns(moment.at),
+            at_ns=nanoseconds(moment.at),
             sequence=self._sequence,
             cluster=self._cluster,
             clock=self._clock,
@@ -99,7 +99,7 @@ class Views:
             open=[verdict(shown) for shown in moment.open],
             q=self._q,
             plan=moment.plan,
-            decided_ns=_ns(moment.decided),
+            decided_ns=nanoseconds(moment.decided),
             waiting_hosts=moment.waiting_hosts,
             notice=moment.notice,
         )
@@ -120,8 +120,8 @@ def verdict(shown: Shown) -> console.Verdict:
         guarantee=last.guarantee,
         validity_class=last.validity_class,
         log_e=last.log_e,
-        opened_ns=_ns(shown.opened),
-        since_ns=_ns(last.since),
+        opened_ns=nanoseconds(shown.opened),
+        since_ns=nanoseconds(last.since),
         metrics=last.metrics,
         reason=last.reason,
         state="recovering" if last.transition == "recovering" else "open",
@@ -155,6 +155,6 @@ def _host(note: HostNote, fleet: Fleet | None) -> console.Host:
     return console.Host(name=note.name, heard_seconds=note.heard, silent=note.silent, shards=count)
 
 
-def _ns(seconds: float) -> int:
+def nanoseconds(seconds: float) -> int:
     """Return Unix seconds as nanoseconds, 0 for an unknown time or one before 1970."""
     return 0 if isnan(seconds) or seconds <= 0 else round(seconds * 1e9)

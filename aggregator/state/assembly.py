@@ -5,6 +5,7 @@ over minutes and by the clock.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Final
 
 from ...proto.messages import Inventory
@@ -37,14 +38,15 @@ class Assembly:
     def claim(self, inventory: Inventory, now: float) -> str:
         """Take a host's inventory at ``now`` (monotonic s); return "" or why it is refused.
 
-        A shard belongs to the host that claimed it first, until that host reports without it.
+        A shard belongs to the host that claimed it first, until that host reports without it or
+        has to :meth:`give` it.
         """
         for shard in inventory.shards:
             owner = self._owner.get(shard.id, inventory.host)
             if owner != inventory.host:
                 return (
-                    f"shard {shard.id} is claimed by host {owner} already; "
-                    "see which of the two has it and give each host a name of its own"
+                    f"shard {shard.id}: host {owner} reports it too; "
+                    "stop that agent, or wait a minute if that machine is gone"
                 )
         held = self._inventories.get(inventory.host)
         self._inventories[inventory.host] = inventory
@@ -60,12 +62,36 @@ class Assembly:
         """Return the host that has ``shard``."""
         return self._owner.get(shard)
 
-    def forget(self, hosts: Collection[str]) -> None:
-        """Leave ``hosts`` out of the next fleet and let their shards be claimed by others."""
+    def rivals(self, inventory: Inventory) -> tuple[str, ...]:
+        """Return the other hosts that have shards of ``inventory``, sorted."""
+        owners = {self._owner.get(shard.id, inventory.host) for shard in inventory.shards}
+        return tuple(sorted(owners - {inventory.host}))
+
+    def give(self, host: str, inventory: Inventory) -> Inventory | None:
+        """Let the shards of ``inventory`` that ``host`` has be claimed; return what it has left.
+
+        A host that is left with none is known no more: None.
+        """
+        held, lost = self._inventories[host], {shard.id for shard in inventory.shards}
+        rest = tuple(shard for shard in held.shards if shard.id not in lost)
+        for shard in held.shards:
+            if shard.id in lost:
+                del self._owner[shard.id]
+        if not rest:
+            del self._inventories[host]
+            return None
+        self._inventories[host] = replace(held, shards=rest)
+        return self._inventories[host]
+
+    def forget(self, hosts: Collection[str], now: float) -> None:
+        """Leave ``hosts`` out of the next fleet, which is due, and let others have their shards."""
         for host in hosts:
             held = self._inventories.pop(host, None)
-            for shard in held.shards if held else ():
+            if held is None:
+                continue
+            for shard in held.shards:
                 del self._owner[shard.id]
+            self._changed_at, self._pending = now, True
 
     def due(self, now: float) -> bool:
         """Say whether a fleet is to be formed at ``now``: all have come, or it has been quiet."""

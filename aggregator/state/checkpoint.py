@@ -12,8 +12,9 @@ import msgpack  # type: ignore[import-untyped]  # it ships no types
 
 from ...adapters.catalogue import Metric
 from ...engine.attribution import Family
+from ...engine.baseline import Settled
 from ...engine.calibration import Calibration, WindowSums
-from ...engine.change import ChangeChannel, Settled
+from ...engine.change import ChangeChannel
 from ...engine.evalue import Validity
 from ...engine.level import LevelChannel, LevelReport
 from ...engine.margin import PlusRuns
@@ -26,6 +27,7 @@ from ...engine.snapshot import Tree, named, restored, schema, snapshot
 # What the pipeline's parts keep their own state in is nobody's business but theirs and this one's.
 from ...engine.streams import Streams, _Change, _Level
 from ...proto.messages import LevelNotes, PathNode, ShardRow, Up2
+from ..combine.blocks import Blocks
 from ..combine.contrasts import Contrasts, _Rung
 from ..combine.gather import (
     Gathered,
@@ -38,15 +40,19 @@ from ..combine.peers import Summariser
 from ..combine.rollup import Rollup
 from ..decide.audit import Audit
 from ..decide.family import Selector
+from ..decide.judge import Judge
 from ..decide.verdicts import Transition, Verdicts
 from ..pipeline import Pipeline, Ways
 from ..plan.cell import ChangeCell
 from ..plan.change import ChangeBook
 from ..plan.epochs import Epochs, NewEpoch
-from ..plan.level import LevelBook, LevelCell
+from ..plan.lengths import Lengths
+from ..plan.level import LevelBook
+from ..plan.level_cell import LevelCell
 from ..plan.members import Members
 from ..plan.monitor import Monitor
 from ..plan.planner import Parts, Planner
+from ..plan.reports import Reports
 from .evidence import EvidenceTable
 from .fleet import Fleet, Place
 from .levels import InnerNode
@@ -54,13 +60,14 @@ from .levels import InnerNode
 _ENGINE = (Streams, _Change, _Level, ChangeChannel, LevelChannel, OnsetMixture, Ranks, Recursive)
 _LEARNED = (PlusRuns, Memory, WindowSums, Settled, LevelReport, Calibration, Validity, Family)
 _FLEET = (Fleet, Place, Metric, InnerNode, ShardRow, PathNode)
-_PLAN = (Planner, Parts, Epochs, NewEpoch, ChangeBook, ChangeCell, Monitor, LevelBook, LevelCell)
-_COMBINE = (Contrasts, _Rung, Loadings, _Lines, Summariser, Rollup, Members, EvidenceTable)
+_PLAN = (Planner, Parts, Reports, Epochs, NewEpoch, Members)
+_BOOKS = (ChangeBook, ChangeCell, Lengths, Monitor, LevelBook, LevelCell)
+_COMBINE = (Blocks, Contrasts, _Rung, Loadings, _Lines, Summariser, Rollup, EvidenceTable)
 _GATHER = (GatherUp1, Gathered, GatherUp2, _Awaited, Up2, LevelNotes)
-_DECIDE = (Selector, Verdicts, Transition, Audit)
+_DECIDE = (Judge, Selector, Verdicts, Transition, Audit)
 
 CLASSES: Final = named(
-    Pipeline, Ways, *_ENGINE, *_LEARNED, *_FLEET, *_PLAN, *_COMBINE, *_GATHER, *_DECIDE
+    Pipeline, Ways, *_ENGINE, *_LEARNED, *_FLEET, *_PLAN, *_BOOKS, *_COMBINE, *_GATHER, *_DECIDE
 )
 MAGIC: Final = b"tessera pipeline 1\n"
 _SCHEMA: Final = schema(CLASSES).encode()

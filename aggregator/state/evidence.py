@@ -93,9 +93,18 @@ class EvidenceTable:
             if not level:
                 self.learned[part, mine, metric] = outcome.learned[heard, metric][known]
 
-    def forget(self, moved: Bools) -> None:
-        """Set M = 1 for parts (3, M, R) whose epoch has ended."""
+    def forget(self, moved: Bools, learns: Bools) -> None:
+        """Set M = 1 for parts (3, M, R) whose epoch has ended; those that ``learns`` know nothing.
+
+        What they have learned is −1 until it is heard in their new epoch.
+        """
         self._log_m[moved] = 0.0
+        self._since[moved] = np.nan
+        self.learned[learns[:LEVEL].transpose(0, 2, 1)] = -1
+
+    def of(self, row: int) -> tuple[Floats, Floats]:
+        """Return ln M (3, M) of one row as last heard, and its onsets (s, NaN = none)."""
+        return self._log_m[:, :, row].copy(), self._since[:, :, row].copy()
 
     def merged(self, parts: Parts) -> tuple[EValues, EValues, Bools]:
         """Return the controlled and the ranked values (R,), and the rows that begin anew.

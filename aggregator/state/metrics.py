@@ -10,8 +10,6 @@ from ...adapters.catalogue import LADDER, Catalogue, Metric
 from ...engine.calibration import rungs
 from ...proto.messages import Inventory
 
-JUDGED_KINDS = frozenset({"gauge", "counter"})  # counts, events and states have other engines
-
 
 def judged(
     inventories: Iterable[Inventory], catalogue: Catalogue, shortest: int
@@ -22,7 +20,7 @@ def judged(
     """
     names = sorted({name for inventory in inventories for name in inventory.metrics})
     rows = (catalogue.of(name) for name in names)
-    return tuple(with_rungs_from(row, shortest) for row in rows if row.kind in JUDGED_KINDS)
+    return tuple(with_rungs_from(row, shortest) for row in rows if row.judged)
 
 
 def with_rungs_from(metric: Metric, shortest: int) -> Metric:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...adapters.topology.model import Topology
+from ...engine.ranks import stream_key
 from ...proto.messages import ShardRow
 
 SMALLEST = 32  # members from which a node is a group of its own: K of class construction
@@ -60,12 +61,17 @@ def _by_place(members: Sequence[str], topology: Topology) -> Mapping[str, list[s
 
 
 def _cut(name: str, members: list[str]) -> list[PeerGroup]:
-    """Cut a group of more than 256 into equal runs of 128 to 256 members."""
-    if len(members) <= LARGEST:
-        return [PeerGroup(name, tuple(members))]
-    parts = -(-len(members) // LARGEST)
-    edges = [round(i * len(members) / parts) for i in range(parts + 1)]
-    return [
-        PeerGroup(f"{name},part={i + 1}of{parts}", tuple(members[edges[i] : edges[i + 1]]))
-        for i in range(parts)
-    ]
+    """Cut a group of more than 256 into runs of 128 to 256 members.
+
+    Each cut is before the member whose name hashes lowest among those where it may be, so that a
+    host that joins or leaves moves the cuts near it and no others; a run is called by its first.
+    """
+    runs, start = [], 0
+    while len(members) - start > LARGEST:
+        last = min(start + LARGEST, len(members) - LARGEST // 2)
+        cut = min(range(start + LARGEST // 2, last + 1), key=lambda i: stream_key(members[i]))
+        runs.append(members[start:cut])
+        start = cut
+    runs.append(members[start:])
+    names = [name, *(f"{name},from={run[0]}" for run in runs[1:])]
+    return [PeerGroup(n, tuple(run)) for n, run in zip(names, runs, strict=True)]

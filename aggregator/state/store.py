@@ -23,6 +23,7 @@ from .records import (
     VerdictRecord,
 )
 
+DATABASE = "tessera.db"  # in the aggregator's folder
 CHECKPOINTS_KEPT = 2  # the newest, and the one before should the newest be unreadable
 PLANS_KEPT = 200
 LOCKED_FOR = 5.0  # seconds to wait for a reader that holds the file, a backup for instance

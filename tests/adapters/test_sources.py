@@ -98,6 +98,14 @@ def test_a_recording_says_how_its_metrics_are_meant_and_how_often_it_ticks(tmp_p
     assert source.catalogue.of("power_watts").unit == "W"
 
 
+def test_a_source_that_is_played_lists_what_it_yields_at_any_time(tmp_path: Path) -> None:
+    source = opened("recording", SourceOptions(recording=folder(tmp_path), began=BEGAN))
+    assert {reading.metric for reading in source.read(BEGAN + 20)} == {"clock"}
+    assert source.metrics == ("clock", "power_watts")
+    fleet = opened("synthetic", SourceOptions(fleet=RACKS))
+    assert set(fleet.metrics) == {reading.metric for reading in fleet.read(0.0)}
+
+
 def test_a_host_serves_the_shards_beneath_it(tmp_path: Path) -> None:
     path = folder(tmp_path, topology=TWO_HOSTS)
     source = open_source("recording", SourceOptions(recording=path, beneath="host"))

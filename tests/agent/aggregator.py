@@ -64,7 +64,7 @@ class Aggregator(ingest_grpc.IngestServicer):
         self.raw: list[ingest.RawTicks] = []
         self.plan = 1
         self.epoch = 0
-        self.refusal = ""
+        self.refusal = self.refusal_of_inventory = ""
         self.ahead = 0.0  # seconds by which its clock is ahead of the agent's
         self.acks_facts = True
         self.answers: Callable[[Up1], Sequence[ingest.Down]] = lambda up1: [
@@ -72,6 +72,7 @@ class Aggregator(ingest_grpc.IngestServicer):
         ]
         self.port = 0
         self._contexts: set[Context] = set()
+        self._writing = asyncio.Lock()  # a stream takes one message at a time
         self._server: grpc.aio.Server | None = None
         self._news = asyncio.Event()
 
@@ -93,8 +94,8 @@ class Aggregator(ingest_grpc.IngestServicer):
 
     async def say(self, message: ingest.FromAggregator) -> None:
         """Send ``message`` to every agent that is connected."""
-        for context in self._contexts:
-            await context.write(message)
+        for context in tuple(self._contexts):
+            await self._write(context, message)
 
     async def until(self, met: Callable[[], bool]) -> None:
         """Wait until something that came makes ``met`` true; fail after ten seconds."""
@@ -102,6 +103,10 @@ class Aggregator(ingest_grpc.IngestServicer):
             while not met():
                 self._news.clear()
                 await self._news.wait()
+
+    async def _write(self, context: Context, message: ingest.FromAggregator) -> None:
+        async with self._writing:
+            await context.write(message)
 
     async def Exchange(self, requests: Requests, context: Context) -> None:  # type: ignore[override]  # noqa: N802  the generated names
         self._contexts.add(context)
@@ -121,24 +126,28 @@ class Aggregator(ingest_grpc.IngestServicer):
             return await self._greet(context)
         if kind == "inventory":
             self.inventories.append(message.inventory)
-            await context.write(ingest.FromAggregator(plan=self._plan()))
+            if self.refusal_of_inventory:
+                refused = ingest.Refused(reason=self.refusal_of_inventory)
+                await self._write(context, ingest.FromAggregator(refused=refused))
+                return False
+            await self._write(context, ingest.FromAggregator(plan=self._plan()))
         elif kind == "up1":
             held = self._inventory()
             up1 = decode.up1(message.up1, held.host, (len(held.shards), len(held.metrics)))
             self.up1.append(up1)
             for down in self.answers(up1):
-                await context.write(ingest.FromAggregator(down=down))
+                await self._write(context, ingest.FromAggregator(down=down))
         elif kind == "up2":
             self.up2.append(message.up2)
         elif kind == "fact":
             self.facts.append(message.fact)
             ids = [message.fact.id] if self.acks_facts else []
-            await context.write(ingest.FromAggregator(ack=ingest.Ack(facts=ids)))
+            await self._write(context, ingest.FromAggregator(ack=ingest.Ack(facts=ids)))
         elif kind == "heartbeat":
             self.beats.append(message.heartbeat)
             sent = message.heartbeat.sent_ns
             ack = ingest.Ack(heartbeat_ns=sent, received_ns=sent + round(self.ahead * 1e9))
-            await context.write(ingest.FromAggregator(ack=ack))
+            await self._write(context, ingest.FromAggregator(ack=ack))
         elif kind == "raw_ticks":
             self.raw.append(message.raw_ticks)
         return True
@@ -147,10 +156,10 @@ class Aggregator(ingest_grpc.IngestServicer):
         self._news.set()
         if self.refusal:
             refused = ingest.Refused(reason=self.refusal)
-            await context.write(ingest.FromAggregator(refused=refused))
+            await self._write(context, ingest.FromAggregator(refused=refused))
             return False
         welcome = ingest.Welcome(major=MAJOR, minor=MINOR, instance=7, heartbeat_seconds=5.0)
-        await context.write(ingest.FromAggregator(welcome=welcome))
+        await self._write(context, ingest.FromAggregator(welcome=welcome))
         return True
 
     def _inventory(self) -> Inventory:

@@ -1,10 +1,10 @@
-import tomllib
 from pathlib import Path
 
 import pytest
 
 from tessera.adapters.sources import SourceOptions
-from tessera.agent.config import AgentSettings, own_environ, state_folder, told
+from tessera.agent.config import AgentSettings
+from tessera.settings.environ import own_environ
 from tessera.settings.load import BadSettings, load
 
 
@@ -23,7 +23,7 @@ def test_the_defaults_are_those_that_are_promised() -> None:
 def test_flags_come_before_variables_and_those_before_the_file(tmp_path: Path) -> None:
     file = tmp_path / "agent.toml"
     file.write_text('job = "file"\nrole = "file"\nsku = "file"\n', encoding="utf-8")
-    environ, strange = own_environ({"TESSERA_JOB": "variable", "TESSERA_ROLE": "variable"})
+    environ, strange = own_environ("agent", {"TESSERA_JOB": "variable", "TESSERA_ROLE": "variable"})
     found = load(AgentSettings, flags={"job": "flag"}, environ=environ, file=file)
     assert (found.job, found.role, found.sku) == ("flag", "variable", "file")
     assert strange == ()
@@ -50,48 +50,15 @@ def test_what_the_source_is_told_is_what_was_set(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_setting_is_one_line_that_names_it(key: str, value: object) -> None:
-    with pytest.raises(BadSettings, match=key) as caught:
+    with pytest.raises(BadSettings, match="--" + key.replace("_", "-")) as caught:
         read(**{key: value})
     assert "\n" not in str(caught.value)
 
 
-def test_variables_of_the_other_programs_are_theirs_and_those_of_nobody_are_told() -> None:
-    mine, strange = own_environ(
-        {
-            "TESSERA_LISTEN": "127.0.0.1:1",
-            "TESSERA_STATE_DIR": "/x",
-            "TESSERA_AGREGATOR": "127.0.0.1:2",
-            "TESSERA_ZZZZ": "1",
-            "PATH": "/bin",
-        }
-    )
-    assert mine == {"TESSERA_STATE_DIR": "/x"}
-    assert strange == (
-        "TESSERA_AGREGATOR: no program of Tessera knows it; did you mean TESSERA_AGGREGATOR?",
-        "TESSERA_ZZZZ: no program of Tessera knows it; it is ignored",
-    )
-
-
-def test_the_agent_writes_in_a_folder_of_its_own(tmp_path: Path) -> None:
-    assert state_folder(read(state_dir=tmp_path), {}, tmp_path) == tmp_path / "agent"
-
-
-def test_without_a_state_dir_the_users_own_folder_is_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tessera.agent.config.SYSTEM", tmp_path / "system")
-    own = tmp_path / ".local" / "state" / "tessera" / "agent"
-    assert state_folder(read(), {}, tmp_path) == own
-    elsewhere = {"XDG_STATE_HOME": str(tmp_path / "x")}
-    assert state_folder(read(), elsewhere, tmp_path) == tmp_path / "x" / "tessera" / "agent"
-    (tmp_path / "system").mkdir()
-    assert state_folder(read(), elsewhere, tmp_path) == tmp_path / "system" / "agent"
-
-
-def test_settings_in_effect_are_told_as_a_file_that_sets_them(tmp_path: Path) -> None:
-    found = read(job='a "quoted" job', shards=("gpu-0", "gpu-1"), state_dir=tmp_path)
-    text = told(found, tmp_path / "agent")
-    again = tomllib.loads(text)
-    assert load(AgentSettings, flags=again, environ={}) == found
-    assert 'source = "auto"  # default' in text
-    assert "# recording is not set" in text
+@pytest.mark.parametrize("key", ["host", "job", "role", "sku"])
+def test_a_name_is_one_printable_line_of_a_length_that_the_aggregator_takes(key: str) -> None:
+    assert read(**{key: "a" * 512}).model_dump()[key] == "a" * 512
+    with pytest.raises(BadSettings, match=f"^--{key}: is too long; use at most 512"):
+        read(**{key: "a" * 513})
+    with pytest.raises(BadSettings, match=f"^--{key}: is not printable; use one line"):
+        read(**{key: "a\nb"})

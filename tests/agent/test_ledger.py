@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tessera.agent.checkpoint import Checkpoints
 from tessera.agent.fold import Block
 from tessera.agent.journal import HEAD, Journal
-from tessera.agent.ledger import CLASSES, Ledger, Opened, open_ledger
+from tessera.agent.ledger import CLASSES, Ledger, open_ledger
 from tessera.engine.snapshot import snapshot
 from tessera.proto.messages import Inventory, PathNode, ShardRow, Up1
 
@@ -35,12 +35,15 @@ KINDS = ("plan", "bet", "bet", "bet", "offer", "checkpoint")
 STEPS = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 3)), min_size=3, max_size=14)
 
 
-def opened(folder: Path, inventory: Inventory = HOST) -> Opened:
-    return open_ledger(Checkpoints(folder), inventory)
+NOW = 1e9  # Unix seconds, long after every block here
+
+
+def opened(folder: Path, inventory: Inventory = HOST, now: float = NOW) -> Ledger:
+    return open_ledger(Checkpoints(folder), inventory, now)
 
 
 def begun(folder: Path) -> Ledger:
-    ledger = opened(folder).ledger
+    ledger = opened(folder)
     ledger.begin()
     return ledger
 
@@ -98,7 +101,7 @@ def test_a_kill_anywhere_gives_the_state_of_the_last_whole_record(steps: list[St
         for number, step in enumerate([("plan", 0), *steps]):
             if step[0] == "checkpoint":
                 do(ledger, number, step)
-                assert state(opened(folder).ledger) == state(ledger)
+                assert state(opened(folder)) == state(ledger)
                 continue
             for record in records(number, step):
                 before, size = state(ledger), newest(folder, "journal").stat().st_size
@@ -116,8 +119,8 @@ def killed(folder: Path, size: int | None) -> Ledger:
         journal = newest(copy, "journal")
         journal.write_bytes(journal.read_bytes()[:size])
         found = opened(copy)
-        assert found.resumed
-        return found.ledger
+        assert found.lost == ""
+        return found
 
 
 @pytest.mark.parametrize("cut", [30, 120, 215])
@@ -135,15 +138,15 @@ def test_evidence_after_a_kill_is_that_of_a_run_that_was_not_killed(
         do(whole, number, step)
     found = opened(tmp_path / "b")
     assert found.resumed
-    found.ledger.begin()
+    found.begin()
     for number, step in enumerate(steps[cut:], cut):
-        do(found.ledger, number, step)
-    assert state(found.ledger) == state(whole)
+        do(found, number, step)
+    assert state(found) == state(whole)
     last = whole.last[RUNG]
     assert last.level[-1, 1] > 5.0  # there was evidence to lose
     assert last.change_epoch[0, 0] == 0
     whole.close()
-    found.ledger.close()
+    found.close()
 
 
 def test_blocks_without_a_down_leave_no_trace_in_evidence(tmp_path: Path) -> None:
@@ -155,7 +158,7 @@ def test_blocks_without_a_down_leave_no_trace_in_evidence(tmp_path: Path) -> Non
             if number % 5 or offered:
                 do(ledger, number, ("bet" if number % 5 else "offer", 0))
         ledger.close()
-    first, second = (opened(tmp_path / name).ledger.last[RUNG] for name in "ab")
+    first, second = (opened(tmp_path / name).last[RUNG] for name in "ab")
     assert first.level.tobytes() == second.level.tobytes()
     assert first.change.tobytes() == second.change.tobytes()
 
@@ -163,7 +166,7 @@ def test_blocks_without_a_down_leave_no_trace_in_evidence(tmp_path: Path) -> Non
 def test_a_first_start_is_new_and_nothing_was_lost(tmp_path: Path) -> None:
     found = opened(tmp_path)
     assert (found.resumed, found.lost) == (False, "")
-    assert found.ledger.evidence.plan is None
+    assert found.evidence.plan is None
 
 
 @pytest.mark.parametrize(("other", "what"), OTHERS)
@@ -176,8 +179,42 @@ def test_evidence_of_another_inventory_is_lost_with_the_reason(
     found = opened(tmp_path, other)
     assert not found.resumed
     assert f"is about other {what} than this host has now" in found.lost
-    assert found.ledger.evidence.inventory == other
-    assert found.ledger.evidence.plan is None
+    assert found.evidence.inventory == other
+    assert found.evidence.plan is None
+
+
+def test_lost_evidence_is_lost_until_a_plan_comes_however_often_the_process_starts(
+    tmp_path: Path,
+) -> None:
+    ledger = begun(tmp_path)
+    do(ledger, 0, ("plan", 0))
+    ledger.close()
+    for checkpoint in tmp_path.glob("checkpoint-*"):
+        checkpoint.write_bytes(b"nonsense")
+    for _ in range(3):
+        again = begun(tmp_path)
+        assert not again.resumed
+        assert "is not a checkpoint of this version" in again.lost
+        again.close()
+    last = begun(tmp_path)
+    do(last, 0, ("plan", 0))
+    assert (last.resumed, last.lost) == (True, "")
+    last.close()
+    found = opened(tmp_path)  # the plan stands in the journal alone
+    assert (found.resumed, found.lost) == (True, "")
+
+
+@pytest.mark.parametrize(("ahead", "goes_on"), [(0.0, True), (1.0, True), (1.2, False)])
+def test_evidence_of_a_time_that_has_not_come_is_lost(
+    tmp_path: Path, ahead: float, *, goes_on: bool
+) -> None:
+    ledger = begun(tmp_path)
+    do(ledger, 0, ("plan", 0))
+    do(ledger, 9, ("bet", 0))
+    ledger.close()
+    found = opened(tmp_path, now=RUNG * (9 - ahead))
+    assert found.resumed == goes_on
+    assert ("its evidence is of a time that has not come" in found.lost) != goes_on
 
 
 def test_a_shard_that_hangs_elsewhere_keeps_its_evidence(tmp_path: Path) -> None:
@@ -188,8 +225,8 @@ def test_a_shard_that_hangs_elsewhere_keeps_its_evidence(tmp_path: Path) -> None
     moved = replace(HOST, version=2, shards=rows)
     found = opened(tmp_path, moved)
     assert found.resumed
-    assert found.ledger.evidence.inventory == moved
-    assert found.ledger.evidence.plan is not None
+    assert found.evidence.inventory == moved
+    assert found.evidence.plan is not None
 
 
 def test_a_plan_that_is_known_is_not_written_again(tmp_path: Path) -> None:
@@ -224,7 +261,7 @@ class Full(Journal):
 
 def test_a_full_disk_does_not_stop_evidence_and_the_next_start_says_lost(tmp_path: Path) -> None:
     files = Checkpoints(tmp_path)
-    ledger = open_ledger(files, HOST).ledger
+    ledger = open_ledger(files, HOST, NOW)
     ledger.begin()
     do(ledger, 0, ("plan", 0))
     journal = files.journal
@@ -242,7 +279,7 @@ def test_a_full_disk_does_not_stop_evidence_and_the_next_start_says_lost(tmp_pat
 
 def test_a_checkpoint_after_a_full_disk_saves_the_evidence(tmp_path: Path) -> None:
     files = Checkpoints(tmp_path)
-    ledger = open_ledger(files, HOST).ledger
+    ledger = open_ledger(files, HOST, NOW)
     ledger.begin()
     do(ledger, 0, ("plan", 0))
     journal = files.journal
@@ -255,7 +292,7 @@ def test_a_checkpoint_after_a_full_disk_saves_the_evidence(tmp_path: Path) -> No
     journal.close()
     found = opened(tmp_path)
     assert found.resumed
-    assert state(found.ledger) == state(ledger)
+    assert state(found) == state(ledger)
 
 
 def test_a_journal_of_strange_records_is_lost(tmp_path: Path) -> None:

@@ -49,7 +49,9 @@ def test_a_host_without_an_accelerator_says_so_in_one_line_and_ends_with_3(
     ("options", "said"),
     [
         (("--nonsense",), "No such option '--nonsense'"),
-        (("--aggregator", "x"), "--aggregator"),
+        (("--aggregator", "x"), "tessera-agent: --aggregator: is not HOST:PORT"),
+        (("--host", "a\nb", *SYNTHETIC), "--host: is not printable"),
+        (("--budget", "nan", *SYNTHETIC), "--budget: is not a number"),
         (("--config", "absent.toml"), "absent.toml: no such file or directory"),
         (("--source", "nvlm"), "did you mean 'nvml'?"),
         (("--source", "recording"), "source 'recording' has no folder to play"),
@@ -104,7 +106,7 @@ def test_a_state_dir_that_cannot_be_written_is_one_line_and_status_2(tmp_path: P
     (tmp_path / "file").write_text("", encoding="utf-8")
     done = run(tmp_path, *SYNTHETIC, "--state-dir", "file")
     assert done.returncode == 2
-    assert done.stderr.startswith("tessera-agent: file/agent: not a directory; make room")
+    assert done.stderr.startswith("tessera-agent: file/agent: not a directory; make it writable")
     assert done.stderr.count("\n") == 1
 
 

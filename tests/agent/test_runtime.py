@@ -10,13 +10,14 @@ from random import Random
 from threading import Event
 
 import pytest
+from structlog.testing import capture_logs
 
 from tessera.adapters.base import Reading
 from tessera.agent.assembly import BadStart
-from tessera.agent.folder import BadFolder
 from tessera.agent.runtime import SUPERSEDED, Agent
 from tessera.proto.schema import ingest
 from tessera.settings.clock import Clock, ManualClock, SystemClock
+from tessera.settings.folder import BadFolder
 
 from .aggregator import RUNG, Aggregator, aggregator
 from .hosts import STARTED, Seeded, driven, planned, settings, ticks, until
@@ -159,11 +160,36 @@ async def test_time_that_goes_back_discards_ticks_until_it_is_made_up_for(tmp_pa
         await planned(agent)
         await ticks(agent, clock, 7)
         clock.step(-4.0)
-        assert await ticks(agent, clock, 4) == 0
+        with capture_logs() as logs:
+            assert await ticks(agent, clock, 4) == 0
+        (line,) = (entry["event"] for entry in logs)
+        until_ = "1970-01-12T13:46:47.000000Z"  # the eighth second
+        assert line == f"time went back: ticks are discarded until {until_}"
         assert agent.vitals().counters["ticks_discarded"] == 4
         assert await ticks(agent, clock, 3) == 1
         await serving.until(lambda: len(serving.up1) == 2)
         assert [up1.block for up1 in serving.up1] == [200_000, 200_001]
+
+
+async def test_a_clock_that_was_set_back_far_says_that_a_restart_helps_and_it_does(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock(STARTED)
+    async with aggregator() as serving:
+        async with driven(serving.address, tmp_path, clock) as agent:
+            await planned(agent)
+            await blocks(agent, clock, serving, 2)
+            clock.step(-3600.0)
+            with capture_logs() as logs:
+                await ticks(agent, clock, 3)
+            (line,) = (entry["event"] for entry in logs)
+            assert line.endswith("13:46:50.000000Z; a restart begins anew")
+        async with driven(serving.address, tmp_path, clock) as agent:
+            await planned(agent)
+            lost = serving.hellos[1].lost
+            assert lost.startswith("its evidence is of a time that has not come: 1970-01-12T13:46")
+            clock.step(-clock.now() % RUNG)
+            await blocks(agent, clock, serving, 1)
 
 
 async def test_time_that_leaps_is_a_gap(tmp_path: Path) -> None:
@@ -267,7 +293,7 @@ async def test_two_agents_cannot_use_one_folder(tmp_path: Path) -> None:
     clock = ManualClock(STARTED)
     async with driven(NOWHERE, tmp_path, clock):
         second = live(NOWHERE, tmp_path, clock)
-        with pytest.raises(BadFolder, match="another agent uses it"):
+        with pytest.raises(BadFolder, match="held by another agent"):
             await second.start()
         await second.stop()
     async with driven(NOWHERE, tmp_path, clock) as third:
@@ -277,7 +303,7 @@ async def test_two_agents_cannot_use_one_folder(tmp_path: Path) -> None:
 async def test_a_folder_that_cannot_be_made_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     agent = live(NOWHERE, tmp_path / "file" / "agent", ManualClock(STARTED))
-    with pytest.raises(BadFolder, match="not a directory; make room"):
+    with pytest.raises(BadFolder, match="not a directory; make it writable"):
         await agent.start()
     await agent.stop()
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from tessera.agent.runtime import Agent
+from tessera.agent.uplink import BROKEN
 from tessera.proto import decode
 from tessera.proto.messages import Up1
 from tessera.proto.schema import MAJOR, MINOR, ingest
@@ -107,6 +109,51 @@ async def test_a_refused_agent_says_why_and_tries_again(tmp_path: Path, reason: 
             assert not agent.uplink.up
             serving.refusal = ""
             await planned(agent)
+
+
+async def test_a_refusal_is_logged_once_and_a_link_only_when_it_was_not_refused(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock(STARTED)
+    reason = "shard gpu-0 is another host's; give each host its own"
+    with capture_logs() as logs:
+        async with aggregator() as serving:
+            serving.refusal_of_inventory = reason
+            async with driven(serving.address, tmp_path, clock) as agent:
+                await serving.until(lambda: len(serving.inventories) >= 4)
+                told = [entry["event"] for entry in logs if entry["event"].startswith("link")]
+                assert told == ["link is down"]
+                serving.refusal_of_inventory = ""
+                await planned(agent)
+                while logs[-1]["event"] != "link is up":  # noqa: ASYNC110  no event tells of logs
+                    await asyncio.sleep(0.05)
+    (down,) = (entry for entry in logs if entry["event"] == "link is down")
+    assert reason in down["reason"]
+
+
+async def test_an_error_that_nobody_foresaw_ends_the_link_and_the_next_one_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tessera.agent.runtime.LINK_AGAIN", 0.01)
+    clock = ManualClock(STARTED)
+    async with aggregator() as serving, driven(serving.address, tmp_path, clock) as agent:
+        await planned(agent)
+        errors, states = [RuntimeError("nobody foresaw this")], []
+
+        def fall_over() -> None:
+            states.append(agent.uplink.state)
+            if errors:
+                raise errors.pop()
+
+        with capture_logs() as logs:
+            agent.uplink.on_change = fall_over
+            await serving.say(ingest.FromAggregator())
+            await serving.until(lambda: len(serving.hellos) == 2)
+            await planned(agent)
+        assert states[:2] == ["up", BROKEN]
+        assert [entry["event"] for entry in logs].count("the link failed") == 1
+        assert await ticks(agent, clock, RUNG) == 1
+        await serving.until(lambda: len(serving.up2) == 1)
 
 
 async def test_an_agent_that_is_superseded_ends_and_does_not_come_back(tmp_path: Path) -> None:

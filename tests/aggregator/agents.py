@@ -18,11 +18,11 @@ from tessera.adapters.topology.model import Topology
 from tessera.aggregator.config import AggregatorSettings
 from tessera.aggregator.mind import Minds
 from tessera.aggregator.runtime import Aggregator
-from tessera.aggregator.state.folder import Folder
 from tessera.proto import encode
 from tessera.proto.messages import Inventory, Plan, ShardRow, Up1, Up2
 from tessera.proto.schema import MAJOR, ingest, ingest_stub
 from tessera.settings.clock import ManualClock
+from tessera.settings.folder import Folder
 
 LONG = 20.0  # seconds after which a test gives up; nothing is measured by it
 START = 1_700_000_000.0  # Unix seconds at which the hand-moved clocks stand
@@ -43,7 +43,7 @@ async def serving(
 
     Those make its pipelines, in real time; the clock is moved by hand in either case.
     """
-    held = Folder(folder)
+    held = Folder(folder, "aggregator")
     held.hold()
     chosen = AggregatorSettings.model_validate({"listen": "127.0.0.1:0", **settings})
     made = Aggregator(

@@ -206,6 +206,28 @@ def test_evidence_under_a_plan_that_was_never_made_here_begins_new_epochs() -> N
     assert set(live.pipeline.planner.plan().epochs.values()) == {7}  # once is enough
 
 
+def test_an_agent_that_comes_back_with_older_evidence_begins_new_epochs() -> None:
+    live = Live()
+    first, second = live.bet(0)["h1"], live.bet(1)["h1"]
+    live.pipeline.step(2.7, [second])
+    live.pipeline.overtake("h1", first.plan, 0)
+    result = live.pipeline.step(2.8, [first])
+    assert live.level("h1") == [0.0] * 8
+    assert [a.text for a in result.audit if a.kind == "epoch"] == [
+        "epoch 1: its agent came back with older evidence than was heard"
+    ]
+
+
+def test_an_agent_that_comes_back_with_the_evidence_it_had_goes_on() -> None:
+    live = Live()
+    live.bet(0)
+    second = live.bet(1)["h1"]
+    live.pipeline.step(2.7, [second])
+    live.pipeline.overtake("h1", second.plan, 0)
+    assert live.pipeline.step(2.8, [second]).audit == ()
+    assert live.level("h1") != [0.0] * 8
+
+
 def test_numbers_beyond_all_measure_are_not_gone_on_from() -> None:
     live = Live()
     up2 = live.bet(0)["h1"]

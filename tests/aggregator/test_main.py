@@ -56,7 +56,7 @@ def running(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_and_leaves_no_process_and_no_lock(
+def test_a_signal_ends_it_and_leaves_nothing_to_be_written(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     with running(tmp_path) as (process, _):
@@ -65,7 +65,7 @@ def test_a_signal_ends_it_and_leaves_no_process_and_no_lock(
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
     names = {path.name for path in (tmp_path / "aggregator").iterdir()}
-    assert names == {"tessera.db"}  # closed in order: nothing is left to be written
+    assert names == {"tessera.db", "lock"}  # closed in order: nothing is left to be written
     with sqlite3.connect(tmp_path / "aggregator" / "tessera.db") as connection:
         texts = [text for (text,) in connection.execute("SELECT text FROM audit ORDER BY id")]
     connection.close()
@@ -82,7 +82,7 @@ async def test_a_signal_ends_it_beneath_agents_that_are_connected(tmp_path: Path
                 await asyncio.wait_for(agent.ended.wait(), 30)
         assert await asyncio.to_thread(process.wait, 30) == 0
     names = {path.name for path in (tmp_path / "aggregator").iterdir()}
-    assert names == {"tessera.db"}
+    assert names == {"tessera.db", "lock"}
 
 
 def test_a_second_one_in_the_same_folder_is_refused(tmp_path: Path) -> None:
@@ -117,13 +117,17 @@ def test_an_address_that_is_taken_is_refused_and_the_folder_let_go(tmp_path: Pat
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         done = ran("--listen", address, "--state-dir", str(tmp_path))
-    refused(done, address, "`listen`")
-    assert not (tmp_path / "aggregator" / "lock").exists()
+    refused(done, address, "is in use", "`listen`")
+    assert (tmp_path / "aggregator" / "lock").read_bytes() == b""
 
 
 def test_a_state_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    refused(ran(*FREE, "--state-dir", str(tmp_path / "file")), "cannot be written", "state_dir")
+    refused(
+        ran(*FREE, "--state-dir", str(tmp_path / "file")),
+        "not a directory; make it writable",
+        "state_dir",
+    )
 
 
 def test_a_database_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -152,8 +156,8 @@ def test_a_database_of_a_later_version_is_refused(tmp_path: Path) -> None:
         (["--lissen", "x"], ["--lissen", "--help"]),
         (["surplus"], ["surplus", "--help"]),
         (["--config", "/no/such.toml"], ["/no/such.toml", "name a readable TOML file"]),
-        (["--topology", "/no/such.json"], ["such.json", "is missing"]),
-        (["--metrics", "/no/such.json"], ["/no/such.json", "cannot be read"]),
+        (["--topology", "/nope"], ["/nope: is missing; correct `topology`, or leave it out"]),
+        (["--metrics", "/nope"], ["/nope: is missing; correct `metrics`, or leave it out"]),
         (["--backup", "/tmp/x", "--state-dir", "/no"], ["nothing to copy"]),  # noqa: S108 - not made
     ],
 )
@@ -179,8 +183,8 @@ def test_checking_the_configuration_prints_what_is_in_force_and_writes_nothing(
     )
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert {"cluster = beta", "q = 0.05", "http_token = (set)"} <= set(lines)
-    assert f"# writes in {state / 'aggregator'}" in lines
+    assert {'cluster = "beta"', "q = 0.05", "# http_token is set, and not shown"} <= set(lines)
+    assert lines[-1] == f"# writes in {state / 'aggregator'}"
     assert not state.exists()
 
 

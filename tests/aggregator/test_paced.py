@@ -19,7 +19,7 @@ from tessera.settings.clock import ManualClock
 
 from .agents import START, Agent, received, serving, until, up1
 
-BLOCK = int(START // 5) + 1
+BLOCK = int(START // 5)
 
 
 class Stumbling(Pipelines):
@@ -43,11 +43,11 @@ class Stumbling(Pipelines):
 
 
 def real(settings: AggregatorSettings) -> Pipelines:
-    return Pipelines(settings, patient=False)
+    return Pipelines(settings, ManualClock(START), patient=False)
 
 
 def stumbling(settings: AggregatorSettings) -> Pipelines:
-    return Stumbling(settings, patient=False)
+    return Stumbling(settings, ManualClock(START), patient=False)
 
 
 async def test_a_complete_block_is_answered_without_waiting_for_its_deadline(
@@ -81,7 +81,7 @@ async def test_a_block_is_not_waited_for_beyond_its_deadline(tmp_path: Path) -> 
         await first.say(up1=encode.up1(up1("h0", BLOCK)))
         await until(received(aggregator, "h0", 3))
         assert [m for m in first.heard if m.HasField("down")] == []
-        clock.advance(12.5)  # the end of the block, and half of it
+        clock.advance(7.5)  # the end of the block, and half of it
         assert (await first.next("down")).down.block == BLOCK
         await second.say(up1=encode.up1(up1("h1", BLOCK)))
         await until(received(aggregator, "h1", 3))

@@ -135,7 +135,7 @@ async def test_a_host_that_is_alive_is_waited_for(tmp_path: Path) -> None:
             await agent.report()
             await until(received(aggregator, agent.host, 2))
         await aggregator.step()
-        block = int(START // RUNG) + 1
+        block = int(START // RUNG)
         await first.say(up1=_up1_of("h0", block))
         await until(received(aggregator, "h0", 3))
         result = await aggregator.step()
@@ -313,3 +313,106 @@ async def test_evidence_of_a_later_plan_than_ours_moves_our_numbers_on(tmp_path:
         await until(received(aggregator, "h0", 3))
         await aggregator.step()
         assert (await agent.plan()).id > 70
+
+
+async def taken_over(folder: Path, silent: float) -> list[str]:
+    """Let another host come with the shards of one that is silent; return the audit of hosts."""
+    clock = ManualClock(START)
+    moved = replace(inventory("h0"), host="again")
+    async with (
+        serving(folder, clock, gather_seconds=10) as aggregator,
+        Agent(aggregator.address, "h0") as dead,
+        Agent(aggregator.address, "again") as alive,
+    ):
+        await dead.report()
+        await until(received(aggregator, "h0", 2))
+        clock.advance(10.0)
+        await aggregator.step()
+        await dead.plan()
+        clock.advance(silent - 10.0)
+        await alive.report(moved)
+        # The one that is served no more is told so by the end of its stream.
+        await asyncio.wait_for((dead if silent > 60.0 else alive).ended.wait(), 20)
+        clock.advance(10.0)
+        await aggregator.step()
+        view = await newest(aggregator.address)
+        assert [host.name for host in view.hosts] == ["again" if silent > 60.0 else "h0"]
+        if silent > 60.0:
+            assert len((await alive.plan()).shards) == 2
+    return audit(folder, "host")
+
+
+async def test_shards_of_a_host_that_is_silent_for_a_minute_move_to_one_that_has_them_now(
+    tmp_path: Path,
+) -> None:
+    said = await taken_over(tmp_path, 61.0)
+    assert "moved from h0" in said
+    assert [text for text in said if "refused" in text] == []
+    assert any(text.endswith("moved from h0") for text in audit(tmp_path, "epoch"))
+    assert rows(tmp_path, "SELECT host FROM hosts") == [("again",)]
+
+
+async def test_shards_of_a_host_that_is_silent_for_less_do_not_move(tmp_path: Path) -> None:
+    said = await taken_over(tmp_path, 59.0)
+    assert "moved from h0" not in said
+    assert any("or wait a minute if that machine is gone" in text for text in said)
+    assert rows(tmp_path, "SELECT host FROM hosts") == [("h0",)]
+
+
+@pytest.mark.parametrize("seconds", [3600.0, -3600.0])
+async def test_after_the_clock_was_set_the_plan_is_told_again(
+    tmp_path: Path, seconds: float
+) -> None:
+    clock = ManualClock(START)
+    async with (
+        serving(tmp_path, clock, expect_hosts=1) as aggregator,
+        Agent(aggregator.address, "h0") as agent,
+    ):
+        await agent.report()
+        await until(received(aggregator, "h0", 2))
+        await aggregator.step()
+        before = await agent.plan()
+        clock.step(seconds)
+        await aggregator.step()
+        assert (await agent.plan()).id > before.id
+        await aggregator.step()
+    assert audit(tmp_path, "aggregator") == ["started", f"clock set by {seconds:+.0f} s", "stopped"]
+
+
+async def test_a_clock_that_is_steered_changes_nothing(tmp_path: Path) -> None:
+    clock = ManualClock(START)
+    async with (
+        serving(tmp_path, clock, expect_hosts=1) as aggregator,
+        Agent(aggregator.address, "h0") as agent,
+    ):
+        await agent.report()
+        await until(received(aggregator, "h0", 2))
+        await aggregator.step()
+        clock.step(4.0)
+        await aggregator.step()
+    assert audit(tmp_path, "aggregator") == ["started", "stopped"]
+
+
+async def test_a_host_that_is_long_gone_is_forgotten_while_nothing_else_happens(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock(START)
+    async with (
+        serving(tmp_path, clock, expect_hosts=2) as aggregator,
+        Agent(aggregator.address, "h0") as stays,
+        Agent(aggregator.address, "h1") as goes,
+    ):
+        for agent in (stays, goes):
+            await agent.report()
+            await until(received(aggregator, agent.host, 2))
+        await aggregator.step()
+        clock.advance(8 * 86_400.0)
+        await stays.say(heartbeat=ingest.Heartbeat(sent_ns=1))
+        await until(received(aggregator, "h0", 3))
+        await aggregator.step()
+        clock.advance(10.0)
+        await aggregator.step()
+        view = await newest(aggregator.address)
+        assert [host.name for host in view.hosts] == ["h0"]
+        assert {r.id for r in view.layout.rows if r.id.startswith("h1-gpu")} == set()
+    assert "forgotten: not heard of for a week" in audit(tmp_path, "host")

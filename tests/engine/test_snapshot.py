@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessera.engine import (
+    baseline,
     calibration,
     change,
     level,
@@ -27,7 +28,8 @@ from tessera.engine.snapshot import field_names, named, restored, schema, snapsh
 from tessera.engine.streams import Streams
 
 S, M, BLOCKS = 4, 3, 260
-ENGINE = named(streams, change, level, margin, memory, onset, ranks, recursive, calibration)
+LEARNED = (baseline, margin, memory, ranks, recursive, calibration)
+ENGINE = named(streams, change, level, onset, *LEARNED)
 
 
 class Colour(Enum):

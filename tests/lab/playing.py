@@ -21,7 +21,7 @@ from tessera.adapters.recording_write import Chunk, Outline, write_recording
 from tessera.adapters.synthetic.faults import Fault
 from tessera.adapters.synthetic.fleet import SyntheticFleet, straggler
 from tessera.adapters.topology.model import Topology
-from tessera.lab.replay import replay
+from tessera.lab.__main__ import main
 
 Floats = npt.NDArray[np.float64]
 Line = dict[str, object]
@@ -65,7 +65,7 @@ class Told:
 
 def run(folder: Path, *options: str) -> Result:
     """Run `tessera replay FOLDER OPTIONS` in this process."""
-    return CliRunner().invoke(replay, [str(folder), *options])
+    return CliRunner().invoke(main, ["replay", str(folder), *options])
 
 
 def play(folder: Path, *options: str) -> Told:

@@ -8,11 +8,11 @@ from click.testing import CliRunner, Result
 
 from tessera.adapters.recording_read import read_recording, read_truth
 from tessera.adapters.synthetic.fleet import SyntheticFleet
-from tessera.lab.simulate import simulate
+from tessera.lab.__main__ import main
 
 
 def run(*words: str | Path) -> Result:
-    return CliRunner().invoke(simulate, [str(word) for word in words])
+    return CliRunner().invoke(main, ["simulate", *map(str, words)])
 
 
 @pytest.mark.parametrize(

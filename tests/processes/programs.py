@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from asyncio import sleep as pause
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,17 @@ async def view(address: str) -> console.View:
             return found
     message = f"{address} has no view"
     raise AssertionError(message)
+
+
+async def look_until(
+    address: str, met: Callable[[console.View], bool], within: float = PATIENCE
+) -> console.View:
+    """Return the first view for which ``met`` is true; fail after ``within`` seconds."""
+    until = monotonic() + within
+    while not met(seen := await view(address)):
+        assert monotonic() < until, f"still not so after {within:g} s:\n{seen}"
+        await pause(0.5)
+    return seen
 
 
 def wait_until(said: Path, text: str) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from tessera.settings.load import BadSettings, Settings, load
 
@@ -18,10 +18,22 @@ class Example(Settings):
     racks: tuple[str, ...] = ()
     token: SecretStr = SecretStr("none")
     peers: Peers = Peers()
+    share: float = Field(default=0.5, gt=0.0)
 
 
 class Demanding(Settings):
     url: str
+
+    @field_validator("url")
+    @classmethod
+    def has_a_scheme(cls, url: str) -> str:
+        if url == "?":
+            message = "is no URL"
+            raise ValueError(message)
+        if "://" not in url:
+            message = "has no scheme; write for instance https://a"
+            raise ValueError(message)
+        return url
 
 
 def toml(folder: Path, text: str) -> Path:
@@ -90,6 +102,32 @@ def test_a_key_that_the_settings_library_takes_for_itself_is_unknown(tmp_path: P
 def test_an_unknown_key_inside_a_table_is_refused(tmp_path: Path) -> None:
     bad = refusal(toml(tmp_path, "[peers]\nlargest = 1\n"))
     assert (bad.key, bad.what, bad.todo) == ("peers.largest", "unknown key", "remove it")
+
+
+def test_a_validators_own_words_say_what_is_wrong_and_what_to_do() -> None:
+    bad = refusal(kind=Demanding, flags={"url": "a"})
+    assert str(bad) == "--url: has no scheme; write for instance https://a"
+    bad = refusal(kind=Demanding, flags={"url": "?"})
+    assert str(bad) == "--url: is no URL; correct it"
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", float("nan")])
+def test_what_is_no_finite_number_is_not_a_number(value: object) -> None:
+    bad = refusal(flags={"share": value})
+    assert str(bad) == "--share: is not a number; write a finite one"
+
+
+def test_a_key_that_flag_or_variable_names_is_not_repeated_and_one_in_a_file_is_told(
+    tmp_path: Path,
+) -> None:
+    flag, variable = refusal(flags={"share": -1}), refusal(environ={"TESSERA_SHARE": "-1"})
+    assert str(flag).startswith("--share: input should be greater")
+    assert str(variable).startswith("TESSERA_SHARE: input should be greater")
+    file = refusal(toml(tmp_path, "share = -1\n"))
+    assert str(file).startswith(f"{file.source}: share: input should be greater")
+    table = refusal(flags={"peers": {"smallest": "few"}})
+    assert str(table).startswith("--peers-smallest: input should be")
+    assert str(refusal(flags={"shares": 1})).startswith("--shares: unknown key")
 
 
 def test_an_unknown_variable_is_refused() -> None:

@@ -3,6 +3,8 @@
 import io
 import json
 from collections.abc import Iterator
+from errno import ENOSPC
+from pathlib import Path
 
 import pytest
 import structlog
@@ -53,6 +55,62 @@ def test_an_exception_stays_on_its_json_line(stream: io.StringIO) -> None:
         structlog.get_logger().exception("failed")
     (line,) = stream.getvalue().splitlines()
     assert "ZeroDivisionError" in json.loads(line)["exception"]
+
+
+def test_an_exception_in_text_is_a_traceback_without_the_values_of_variables(
+    stream: io.StringIO,
+) -> None:
+    start_logs(stream, ManualClock(AT), layout="text")
+    token = "s3" + "cret"
+    try:
+        _ = 1 / len(token[9:])
+    except ZeroDivisionError:
+        structlog.get_logger().exception("failed")
+    text = stream.getvalue()
+    assert "Traceback (most recent call last)" in text
+    assert "ZeroDivisionError" in text
+    assert "s3cret" not in text
+
+
+class Closed(io.StringIO):
+    """A stream whose disk is full until there is ``room``."""
+
+    room = False
+
+    def write(self, text: str, /) -> int:
+        if not self.room:
+            raise OSError(ENOSPC, "No space left on device")
+        return super().write(text)
+
+
+def test_a_stream_that_cannot_be_written_loses_lines_and_counts_them() -> None:
+    full = Closed()
+    sink = start_logs(full, ManualClock(AT), layout="json")
+    structlog.get_logger().info("first")
+    structlog.get_logger().error("second")
+    assert sink.lost == 2
+    full.room = True
+    structlog.get_logger().info("third")
+    assert json.loads(full.getvalue())["event"] == "third"
+    full.close()
+    structlog.get_logger().info("fourth")
+    assert sink.lost == 3
+    structlog.reset_defaults()
+
+
+def test_a_process_without_a_standard_error_loses_its_lines() -> None:
+    sink = start_logs(None, ManualClock(AT))
+    structlog.get_logger().info("first")
+    assert sink.lost == 1
+    structlog.reset_defaults()
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_that_fails_when_it_is_closed() -> None:
+    with Path("/dev/full").open("a", encoding="utf-8") as full:
+        sink = start_logs(full, ManualClock(AT))
+        structlog.get_logger().info("first")
+        assert sink.lost == 1
+    structlog.reset_defaults()
 
 
 def test_the_stamp_is_rfc_3339_in_utc() -> None:

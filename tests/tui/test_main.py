@@ -95,7 +95,7 @@ async def test_nobody_answering_is_one_line_and_status_three() -> None:
     [
         ([], "needs a terminal; use --once"),
         (["--json"], "belong to --once"),
-        (["--address", "nowhere"], "--address: is no host:port; write it like"),
+        (["--address", "nowhere"], "--address: is not HOST:PORT; write for instance"),
         (["--size", "9x9", "--screenshot", "x.svg"], "not between 40x10 and 400x200"),
         (["--wrong"], "; see --help"),
     ],
@@ -142,5 +142,5 @@ def test_an_aggregator_that_listens_everywhere_is_asked_here() -> None:
 
 @pytest.mark.parametrize("text", ["host", "host:", "host:0", "host:65536", "http://a:1", "a b:1"])
 def test_what_is_no_address_is_refused_by_the_name_of_its_source(text: str) -> None:
-    with pytest.raises(BadSettings, match="TESSERA_LISTEN: is no host:port"):
+    with pytest.raises(BadSettings, match="TESSERA_LISTEN: is not HOST:PORT"):
         address_of(None, {"TESSERA_LISTEN": text})

@@ -5,9 +5,10 @@ import pytest
 from tessera.aggregator.combine.contrasts import Contrasts, NodeValues
 from tessera.aggregator.combine.peers import Summariser
 from tessera.aggregator.plan.planner import Planner
+from tessera.aggregator.state.move import Move
 from tessera.engine.outcome import Outcome
 
-from ..fleets import fleet_of, tree
+from ..fleets import fleet_of, tree, worker
 
 Float32s = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -105,3 +106,20 @@ def test_a_loss_that_lasts_becomes_usual_and_a_block_without_anyone_does_not() -
     steady(nodes, np.zeros(HOSTS + 1), 300)
     assert not any(steady(nodes, fewer, 50))
     assert all(steady(nodes, fewer, 50))
+
+
+def test_nodes_among_other_siblings_forget_what_they_learned_and_the_others_do_not() -> None:
+    nodes = Nodes()
+    last = [nodes.step(block, medians(0.1, block)) for block in range(60)][-1]
+    topology, zero = tree(1, HOSTS, 2), np.zeros((HOSTS + 1, 1), dtype=np.float32)
+    jobs = {f"gpu-0-{h}-{g}": "serve" for h in range(4) for g in range(2)}
+    shards = [worker(name, job=jobs.get(name, "train")) for name in topology.shards]
+    fleet = fleet_of(topology, shards)
+    move = Move.of(nodes.fleet, fleet)
+    planner, contrasts = Planner(fleet, shortest=1, horizon=500.0), Contrasts(fleet, 500.0)
+    planner.inherit(nodes.planner, move)
+    contrasts.inherit(nodes.contrasts, move)
+    contrasts.adopt(planner)
+    assert last.level[2, 0] > np.log(100.0)
+    known = contrasts.demeaned(1, zero)[:HOSTS, 0] != 0.0
+    assert np.flatnonzero(known).tolist() == list(range(4, HOSTS))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -99,6 +101,20 @@ def test_blocks_that_began_before_the_aggregator_are_not_served() -> None:
     assert made.ready(("a",), None) == [(5, 3)]
 
 
+def test_a_block_of_which_no_row_is_eligible_closes_for_nobody_before_its_deadline() -> None:
+    made = gathering(replace(up1("a", 9), eligible=np.zeros(2, dtype=np.bool_)))
+    assert made.ready(("a",), 46.0) == []
+    assert made.ready(("a",), waited_until((5, 9))) == [(5, 9)]
+
+
+def test_a_clock_that_was_ahead_makes_no_later_block_too_late() -> None:
+    made = gathering(up1("a", 900))
+    made.close((5, 900))
+    made.begin(50.0)
+    made.take(up1("a", 11))
+    assert made.ready(("a",), None) == [(5, 11)]
+
+
 def test_shorter_rungs_are_ready_first_and_each_in_order() -> None:
     made = gathering(up1("a", 0, 30), up1("a", 4), up1("a", 3))
     assert made.ready(("a",), None) == [(5, 3), (5, 4), (30, 0)]
@@ -154,3 +170,22 @@ def test_evidence_that_nobody_asked_for_is_heard_as_after_a_reconnect() -> None:
     assert made.take(up2("a", 7)) is not None
     assert made.take(up2("a", 7)) is None
     assert made.take(up2("a", 7, rung=30)) is not None
+
+
+def test_evidence_of_a_clock_that_was_ahead_is_overtaken_once_it_is_right() -> None:
+    made = GatherUp2()
+    made.take(up2("a", 900))
+    assert made.take(up2("a", 11)) is None
+    made.begin(50.0)
+    assert made.take(up2("a", 11)) is not None
+
+
+def test_who_begins_anew_may_begin_with_an_older_block() -> None:
+    made = GatherUp2()
+    for host in BOTH:
+        made.take(up2(host, 9))
+    assert made.ends_before(up2("a", 8))
+    assert not made.ends_before(up2("a", 9))
+    made.forget("a")
+    assert made.take(up2("a", 8)) is not None
+    assert made.take(up2("b", 8)) is None

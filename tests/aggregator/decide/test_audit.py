@@ -1,16 +1,20 @@
+from dataclasses import replace
 from math import log
 
 import numpy as np
 import pytest
 
 from tessera.aggregator.decide.audit import of_epoch, of_plan, of_transition
-from tessera.aggregator.decide.family import Selector
-from tessera.aggregator.decide.verdicts import Transition
+from tessera.aggregator.decide.explained import Books
+from tessera.aggregator.decide.family import Selection, Selector
+from tessera.aggregator.decide.verdicts import Guarantee, Transition, TransitionWord
 from tessera.aggregator.pipeline import Pipeline
 from tessera.aggregator.plan.epochs import NewEpoch
+from tessera.aggregator.plan.planner import Planner
+from tessera.aggregator.state.evidence import EvidenceTable
 from tessera.engine.evalue import EValues, Validity
 
-from ..fleets import flat, fleet_of
+from ..fleets import flat, fleet_of, outcome
 
 OPENED = Transition(
     transition="opened",
@@ -28,18 +32,62 @@ OPENED = Transition(
 )
 
 
-def test_a_transition_is_kept_with_everything_that_decided_it() -> None:
+def decided() -> tuple[Selection, Books]:
+    """Return a selection of twelve shards, and the books with ln M = 9 in gpu-3's level."""
     fleet = fleet_of(flat(12))
     rows = len(fleet.rows)
     values = EValues(np.zeros(rows), np.full(rows, Validity.EMPIRICAL))
     selection = Selector(fleet, 0.1).select(values, values, np.zeros(rows, dtype=np.bool_))
-    record = of_transition(OPENED, selection, plan=4)
+    planner = Planner(fleet, shortest=1, horizon=1000.0)
+    planner.begin_anew("host=here", np.array([3]), "a reason")
+    for _ in range(4):
+        planner.plan()
+    table, parts = EvidenceTable(fleet), planner.parts()
+    told = outcome(1)
+    told = replace(told, level=np.full((1, 1), 9.0), level_epoch=np.full((1, 1), 1))
+    table.hear(1, np.array([3]), told, parts)
+    return selection, Books(fleet, planner, parts, table, selection.threshold)
+
+
+def test_a_transition_is_kept_with_everything_that_decided_it() -> None:
+    selection, books = decided()
+    rows = len(books.fleet.rows)
+    record = of_transition(OPENED, selection, books)
     assert (record.at, record.kind, record.node) == (120.0, "verdict", "gpu-3")
     assert record.text == "opened: step_time_seconds is out of family"
     facts = record.facts
     assert (facts["verdict"], facts["plan"], facts["n"], facts["q"]) == ("v7", 4, rows, 0.1)
     assert facts["threshold"] == pytest.approx(log(rows / 0.1))
     assert (facts["validity_class"], facts["log_e"], facts["since"]) == ("empirical", 8.5, 90.0)
+
+
+def test_a_transition_is_kept_with_the_parts_that_it_was_merged_of_and_their_epochs() -> None:
+    facts = of_transition(OPENED, *decided()).facts
+    assert facts["epochs"] == [1]
+    assert facts["actor"] == "tessera"
+    one = {"metric": "step_time_seconds", "class": "none"}
+    assert facts["parts"] == [
+        {**one, "channel": "fast change", "rung": 1, "log_m": 0.0, "weight": 0.25},
+        {**one, "channel": "slow change", "rung": 5, "log_m": 0.0, "weight": 0.25},
+        {**one, "channel": "level", "rung": 1, "log_m": 9.0, "weight": 0.5},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("word", "guarantee", "states"),
+    [
+        ("opened", "ranked", ("none", "ranked")),
+        ("opened", "controlled", ("none", "controlled")),
+        ("promoted", "controlled", ("ranked", "controlled")),
+        ("recovering", "controlled", ("controlled", "recovering")),
+        ("closed", "ranked", ("ranked", "closed")),
+    ],
+)
+def test_a_transition_says_from_what_to_what(
+    word: TransitionWord, guarantee: Guarantee, states: tuple[str, str]
+) -> None:
+    facts = of_transition(replace(OPENED, transition=word, guarantee=guarantee), *decided()).facts
+    assert (facts["from"], facts["to"]) == states
 
 
 def test_an_epoch_is_kept_with_its_scope_and_reason() -> None:

@@ -7,7 +7,7 @@ from tessera.adapters.synthetic.faults import Fault
 from tessera.adapters.synthetic.fleet import FleetSpec, MetricSpec, SyntheticFleet
 from tessera.aggregator.pipeline import Pipeline
 
-from ..fleets import STEP_TIME, hosts_of, step_times
+from ..fleets import STEP_TIME, flat, fleet_of, hosts_of, step_times
 
 RACK = step_times(FleetSpec(shards=32, shards_per_host=8, hosts_per_rack=0), phi=0.3)
 SHARD = "host-01-gpu-3"
@@ -36,16 +36,57 @@ def test_an_open_verdict_explains_itself() -> None:
 
 def test_the_parts_add_up_to_the_evidence() -> None:
     found = sick().explain(SHARD)
-    assert [(p.channel, p.rung) for p in found.parts] == [
-        ("fast change", 1),
-        ("slow change", 5),
-        ("level", 1),
-    ]
+    rungs = {"fast change": 1, "slow change": 5, "level": 1}
+    assert {p.channel: p.rung for p in found.parts} == rungs
     assert sum(p.weight for p in found.parts) == pytest.approx(1.0)
-    level = found.parts[2]
+    level = found.parts[0]
+    assert level.channel == "level"
     assert level.validity_class == "construction"
     assert level.log_m + log(level.weight) == pytest.approx(found.log_e, abs=1e-3)
     assert level.since == pytest.approx(60.0, abs=3.0)
+
+
+def test_the_part_that_carries_most_comes_first() -> None:
+    for node in (SHARD, "host-02-gpu-1", "host-03-gpu-5"):
+        carried = [p.log_m + log(p.weight) for p in sick().explain(node).parts]
+        assert carried == sorted(carried, reverse=True)
+        assert len(carried) == 3
+
+
+def test_a_part_that_learns_says_how_far_it_has_come() -> None:
+    found = {p.channel: p.reason for p in sick().explain("host-02-gpu-1").parts}
+    assert found == {
+        "fast change": "learning (120 of 200)",
+        "slow change": "learning (24 of 200)",
+        "level": "",
+    }
+    before = played(0).explain(SHARD).parts
+    assert [p.reason for p in before if p.channel != "level"] == ["learning (0 of 200)"] * 2
+
+
+def test_an_open_verdict_whose_evidence_was_lost_keeps_its_own_and_says_so() -> None:
+    pipeline = played(120, SHARD)
+    pipeline.lost("h1", "its agent began without a checkpoint")
+    found = pipeline.explain(SHARD)
+    reason, kept, *learning = found.why
+    assert found.verdict is not None
+    assert reason == found.verdict.reason
+    assert kept.startswith("it was opened with e = 10^")
+    assert kept.endswith("the evidence since its last new epoch is e = 1")
+    assert learning[0] == "fast change of step_time_seconds is learning: 0 of 200 blocks"
+    assert (found.log_e, found.verdict.log_e > found.bar) == (0.0, True)
+
+
+def test_a_node_that_left_the_fleet_with_an_open_verdict_still_says_why_it_is_open() -> None:
+    told = sick().open_verdicts[0]
+    pipeline = Pipeline(fleet_of(flat(12)), shortest=1, horizon=1000.0)
+    pipeline.recall([told], 4)
+    found = pipeline.explain(told.node)
+    assert (found.verdict, found.parts, found.members) == (told, (), 0)
+    assert found.why == (
+        told.reason,
+        "it has left the fleet: nothing has been heard of it since",
+    )
 
 
 def test_a_healthy_shard_says_how_far_it_is_from_the_bar_and_what_it_still_learns() -> None:

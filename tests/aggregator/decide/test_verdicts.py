@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import log
 
 import numpy as np
@@ -150,3 +151,58 @@ def test_a_transition_says_what_kind_of_node_it_is_about(node: str, word: str) -
     story = Story()
     (opened,) = story.transitions(node)
     assert opened.level == level_word(story.fleet, story.fleet.rows.index(node)) == word
+
+
+def told(number: int, node: str) -> Transition:
+    return Transition(
+        *("opened", node, "shard", "level", "ranked", "empirical", 9.0, 5.0, 3.0, ("a",), "why"),
+        id=f"v{number}",
+    )
+
+
+def test_what_others_were_told_is_open_under_its_id_and_not_opened_again() -> None:
+    story = Story()
+    changes = story.verdicts.recall([told(3, "gpu-0-1-2")], opened=5)
+    assert changes == (("gpu-0-1-2", "v3 stays open with the evidence of its opening"),)
+    assert story.tell("gpu-0-1-2") == []
+    assert story.verdicts.open_verdicts == (told(3, "gpu-0-1-2"),)
+
+
+def test_new_verdicts_are_numbered_after_all_that_ever_were() -> None:
+    story = Story()
+    story.verdicts.recall([told(3, "gpu-0-1-2")], opened=5)
+    assert [t.id for t in story.transitions("gpu-0-2-1")] == ["v6"]
+
+
+def test_a_recalled_verdict_is_promoted_under_its_id() -> None:
+    story = Story()
+    story.verdicts.recall([told(3, "gpu-0-1-2")], opened=3)
+    (promoted,) = story.transitions("gpu-0-1-2", controlled=True)
+    assert (promoted.transition, promoted.id) == ("promoted", "v3")
+
+
+def test_a_recalled_verdict_of_a_node_that_is_gone_stays_open() -> None:
+    story = Story()
+    story.verdicts.recall([told(2, "elsewhere"), told(1, "gpu-0-1-2")], opened=2)
+    assert story.verdicts.open == ("elsewhere", "gpu-0-1-2")
+    assert [v.id for v in story.verdicts.open_verdicts] == ["v1", "v2"]
+    assert story.verdicts.of_gone("elsewhere") == told(2, "elsewhere")
+    assert story.verdicts.of_gone("gpu-0-1-2") is None
+
+
+def test_to_be_told_what_is_open_anyway_changes_nothing() -> None:
+    story = Story()
+    story.tell("gpu-0-1-2")
+    (promoted,) = story.transitions("gpu-0-1-2", controlled=True)
+    record = replace(promoted, transition="opened", at=0.5)  # the disk keeps when it was opened
+    assert story.verdicts.recall([record], opened=1) == ()
+    assert story.verdicts.open_verdicts == (promoted,)
+
+
+def test_what_is_open_and_nobody_was_told_of_is_open_no_more() -> None:
+    story = Story()
+    story.tell("gpu-0-1-2")
+    changes = story.verdicts.recall([], opened=0)
+    assert changes == (("gpu-0-1-2", "v1 is not open: nobody was told of it, or it was closed"),)
+    assert story.verdicts.open == ()
+    assert [t.id for t in story.transitions("gpu-0-1-2")] == ["v2"]

@@ -1,4 +1,6 @@
 import asyncio
+import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,8 +8,9 @@ import pytest
 from tessera.aggregator.ingest.sessions import BURST
 from tessera.proto import encode
 from tessera.proto.schema import MAJOR, ingest
+from tessera.settings.clock import ManualClock
 
-from ..agents import Agent, inventory, received, serving, until, up1, up2
+from ..agents import START, Agent, inventory, received, serving, until, up1, up2
 
 
 async def test_a_hello_is_answered_by_a_welcome(tmp_path: Path) -> None:
@@ -102,6 +105,21 @@ async def test_a_bad_message_is_counted_and_the_stream_goes_on(tmp_path: Path) -
         session = aggregator.sessions.of("h0")
         assert session is not None
         assert session.refused == 2
+
+
+@pytest.mark.parametrize(("late", "refused"), [(-5.0, 0), (1.0, 0), (2.0, 1), (3600.0, 1)])
+async def test_a_block_that_has_not_begun_yet_is_refused_and_counted(
+    tmp_path: Path, late: float, refused: int
+) -> None:
+    clock, block = ManualClock(START), int(START // 5)
+    clock.step(-late)
+    async with serving(tmp_path, clock) as aggregator, Agent(aggregator.address, "h0") as agent:
+        await agent.report()
+        await agent.say(up1=encode.up1(up1("h0", block)))
+        await until(received(aggregator, "h0", 3))
+        session = aggregator.sessions.of("h0")
+        assert session is not None
+        assert session.refused == refused
 
 
 async def test_an_inventory_that_makes_no_sense_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -207,3 +225,51 @@ async def test_three_hundred_that_connect_at_once_are_all_served(tmp_path: Path)
             await until(received(aggregator, agent.host, 2))
         await aggregator.step()
         await asyncio.gather(*storm)
+
+
+async def test_a_shard_of_an_unknown_kind_is_refused_in_a_line_that_lists_the_kinds(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path) as aggregator, Agent(aggregator.address, "h0") as agent:
+        held = inventory("h0")
+        odd = replace(held.shards[1], kind="toaster")
+        await agent.report(replace(held, shards=(held.shards[0], odd)))
+        reason = (await agent.next("refused")).refused.reason
+        assert reason.startswith("shard h0-gpu-1 is of kind 'toaster'; the kinds are gpu_shard, ")
+        await aggregator.step()
+        assert f"refused: {reason}" in audited(tmp_path)
+
+
+async def test_a_second_instance_that_takes_the_place_of_the_first_is_audited(
+    tmp_path: Path,
+) -> None:
+    async with (
+        serving(tmp_path) as aggregator,
+        Agent(aggregator.address, "h0", 5) as first,
+        Agent(aggregator.address, "h0", 0x1B) as second,
+    ):
+        await first.report()
+        await second.report()
+        assert (await first.next("superseded")).superseded.by_instance == 0x1B
+        await aggregator.step()
+        text = "superseded: instance 0000000000000005 by instance 000000000000001b"
+        assert audited(tmp_path).count(text) == 1
+
+
+async def test_an_instance_that_comes_again_supersedes_nobody(tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path) as aggregator,
+        Agent(aggregator.address, "h0", 5) as first,
+        Agent(aggregator.address, "h0", 5) as again,
+    ):
+        await first.report()
+        await again.report()
+        await aggregator.step()
+        assert [text for text in audited(tmp_path) if "superseded" in text] == []
+
+
+def audited(folder: Path) -> list[str]:
+    with sqlite3.connect(folder / "tessera.db") as connection:
+        found = [str(text) for (text,) in connection.execute("SELECT text FROM audit")]
+    connection.close()
+    return found

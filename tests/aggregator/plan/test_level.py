@@ -6,7 +6,8 @@ import numpy.typing as npt
 import pytest
 
 from tessera.aggregator.plan.epochs import Epochs
-from tessera.aggregator.plan.level import LevelBook, LevelCell
+from tessera.aggregator.plan.level import LevelBook
+from tessera.aggregator.plan.level_cell import LevelCell
 from tessera.aggregator.state.fleet import Fleet
 from tessera.engine.evalue import Validity
 from tessera.engine.level import REVIEWS, LevelChannel, LevelReport

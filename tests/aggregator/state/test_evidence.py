@@ -83,9 +83,34 @@ def test_a_part_whose_epoch_ended_begins_with_no_evidence() -> None:
     table.hear(1, ALL, bringing(change=4.0, level=9.0), parts)
     ended = np.zeros((3, 2, SHARDS + 1), dtype=np.bool_)
     ended[LEVEL] = True
-    table.forget(ended)
+    table.forget(ended, np.zeros_like(ended))
     assert at(table.log_m())[LEVEL] == [0.0, 0.0]
     assert table.log_m()[FAST, 1, 0] == 4.0
+
+
+def test_a_part_that_begins_anew_has_no_onset_and_has_learned_nothing_and_others_have() -> None:
+    table, parts = fresh()
+    told = bringing(change=4.0, onset=7, learned=150)
+    table.hear(1, ALL, told, parts)
+    table.hear(5, ALL, told, parts)
+    begins = np.zeros((3, 2, SHARDS + 1), dtype=np.bool_)
+    begins[FAST, :, 2] = True
+    table.forget(begins, begins)
+    assert table.learned[FAST, :3].max(axis=1).tolist() == [150, 150, -1]
+    assert table.learned[SLOW, :3].max(axis=1).tolist() == [150, 150, 150]
+    log_m, since = table.of(2)
+    assert np.isnan(since[FAST]).all()
+    assert (log_m[FAST] == 0.0).all()
+    assert since[SLOW, 1] == 35.0
+
+
+def test_an_epoch_that_ends_without_learning_anew_keeps_what_was_learned() -> None:
+    table, parts = fresh()
+    table.hear(1, ALL, bringing(change=4.0, learned=150), parts)
+    ended = np.ones((3, 2, SHARDS + 1), dtype=np.bool_)
+    table.forget(ended, np.zeros_like(ended))
+    assert table.learned[FAST].max() == 150
+    assert (table.log_m() == 0.0).all()
 
 
 def test_the_highest_part_bounds_every_merged_value() -> None:

@@ -75,20 +75,36 @@ def test_what_is_left_over_beside_full_racks_makes_one_group() -> None:
     assert sizes(groups) == {",in=rack-0": 50, "": 14}
 
 
-@pytest.mark.parametrize(
-    ("shards", "parts"), [(256, [256]), (257, [128, 129]), (600, [200, 200, 200])]
-)
-def test_a_group_above_256_is_cut_into_equal_parts(shards: int, parts: list[int]) -> None:
+@pytest.mark.parametrize(("shards", "parts"), [(256, 1), (257, 2), (600, 4), (5000, 30)])
+def test_a_group_above_256_is_cut_into_parts_of_128_to_256(shards: int, parts: int) -> None:
     topology = flat(shards)
     groups = peer_groups(workers(topology), topology)
-    assert sorted(len(g.members) for g in groups) == parts
+    assert len(groups) <= parts
+    assert all(128 <= len(g.members) <= 256 for g in groups)
 
 
 def test_a_large_group_is_cut_in_topology_order() -> None:
     topology = flat(300)
     first, second = peer_groups(workers(topology)[::-1], topology)
     assert (*first.members, *second.members) == topology.shards
-    assert first.name.endswith(",part=1of2")
+    assert second.name == f"{first.name},from={second.members[0]}"
+
+
+@pytest.mark.parametrize("hosts", [33, 65, 400])
+def test_a_host_that_joins_moves_only_the_cuts_near_it(hosts: int) -> None:
+    moved = []
+    for joins in range(0, hosts, max(1, hosts // 8)):
+        before, after = (one_rack(hosts, without) for without in (joins, None))
+        moved.append(sum(after[shard] != group for shard, group in before.items()))
+    assert sum(moved) / len(moved) <= 300
+    assert sorted(moved)[len(moved) // 2] <= 256
+
+
+def one_rack(hosts: int, without: int | None) -> dict[str, str]:
+    """Return the group of each shard of hosts whose racks nobody knows."""
+    shards = [worker(f"gpu-{h:04}-{g}") for h in range(hosts) if h != without for g in range(8)]
+    groups = peer_groups(shards, graph({"cluster": "rack-0"}))
+    return {member: g.name for g in groups for member in g.members}
 
 
 def test_shards_that_no_topology_knows_are_peers_by_work_alone() -> None:

@@ -39,6 +39,15 @@ def test_the_numbers_are_those_of_the_console() -> None:
     )
 
 
+def test_a_host_that_lost_its_streams_is_seen_to_learn_from_nothing() -> None:
+    hosts = played(RACK, 70)
+    hosts.pipeline.lost("h1", "its agent began without a checkpoint")
+    standing = hosts.pipeline.standing()
+    mine = np.isin(np.arange(32), hosts.fleet.hosts["h1"])
+    assert (standing.learned[mine] == 0).all()
+    assert (standing.learned[:32][~mine] == 70).all()
+
+
 def test_shards_learn_until_a_channel_counts() -> None:
     before = played(RACK, 15).pipeline.standing()
     assert (before.state[:32] == LEARNING).all()

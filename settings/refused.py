@@ -1,27 +1,30 @@
-"""Refuse bad input the one way all commands do: one line on standard error, exit code 2.
+"""Refuse bad input the one way all commands do: one line on standard error, and a status.
 
 Apart, so that no command invents its own.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Final
 
 import click
+
+BAD_INPUT, INTERRUPTED = 2, 130  # exit statuses
+HELP: Final = {"help_option_names": ["-h", "--help"]}  # context settings of every program
+_OUTPUT_FAILS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 class Refused(click.ClickException):
     """Bad input, told in one line that names what, where and what to do."""
 
-    exit_code = 2
-
-    def __init__(self, message: str) -> None:
-        """Keep the message as one line, and which command refuses: click forgets that."""
-        super().__init__(" ".join(message.splitlines()))
-        context = click.get_current_context(silent=True)
-        named = context is not None and not isinstance(context.command, click.Group)
-        self.program = f"tessera {context.info_name}" if context and named else "tessera"
+    def __init__(self, message: str, status: int = BAD_INPUT) -> None:
+        """Keep the message as one line, the exit status, and who refuses: click forgets that."""
+        super().__init__(" ".join(line.strip() for line in message.splitlines()))
+        self.exit_code = status  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]  # click asks the instance
+        self.program = _program()
 
     def show(self, file: object = None) -> None:
         """Print the line; ``file`` is click's and not used."""
@@ -48,6 +51,23 @@ class OneLine(click.Command):
 class OneLineGroup(OneLine, click.Group):
     """A group of commands that refuses an unknown command or option in one line too."""
 
+    command_class = OneLine
+
+
+def warn(line: str) -> None:
+    """Tell a person ``line`` on standard error, at once, in the name of the command that runs."""
+    click.echo(f"{_program()}: {line}", err=True)
+
+
+def _program() -> str:
+    """Return the names of the command that runs and of those above it, as "tessera replay"."""
+    context = click.get_current_context(silent=True)
+    names: list[str] = []
+    while context is not None:
+        names.insert(0, context.command.name or "")
+        context = context.parent
+    return " ".join(names) or "tessera"
+
 
 @contextmanager
 def _in_one_line() -> Iterator[None]:
@@ -56,9 +76,12 @@ def _in_one_line() -> Iterator[None]:
     except click.UsageError as bad:
         message = f"{bad.format_message().rstrip('.')}; see --help"
         raise Refused(message) from None
-    except BrokenPipeError:
-        raise  # whoever read has read enough: click ends the program silently
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(INTERRUPTED) from None
     except OSError as bad:
+        # A closed pipe is left to click: whoever read has read enough.
+        if bad.filename is not None or bad.errno not in _OUTPUT_FAILS:
+            raise
         _forget_the_output()
         message = f"cannot write the output ({bad.strerror}); make room or send it elsewhere"
         raise Refused(message) from None

@@ -1,0 +1,73 @@
+"""What is said again, and when."""
+
+from pathlib import Path
+
+from tessera.adapters.catalogue import default_catalogue
+from tessera.agent.checkpoint import Checkpoints
+from tessera.agent.exchange import MOST_REPEATED, Desk, Exchange
+from tessera.agent.facts import Facts
+from tessera.agent.identity import Identity
+from tessera.agent.intake import Intake
+from tessera.agent.ledger import open_ledger
+from tessera.agent.ring import Ring
+from tessera.proto.messages import Inventory, ShardRow
+from tessera.proto.schema import ingest
+from tessera.settings.clock import ManualClock
+
+from .hosts import METRICS, SHARDS, STARTED
+
+ROWS = tuple(ShardRow(name, "gpu_shard", "h200", "train", "") for name in SHARDS)
+HOST = Inventory("host-0", 1, ROWS, METRICS)
+
+
+def linked(
+    folder: Path, facts: Facts, clock: ManualClock
+) -> tuple[Exchange, list[ingest.FromAgent]]:
+    """Return an exchange that has just greeted, and what it sends from now on."""
+    ledger = open_ledger(Checkpoints(folder), HOST, clock.now())
+    catalogue = default_catalogue()
+    intake = Intake(SHARDS, [catalogue.of(name) for name in METRICS])
+    desk = Desk(ledger, intake, Ring(SHARDS, METRICS), facts)
+    exchange = Exchange(Identity("host-0", "", 1), HOST, desk, clock, "test")
+    sent: list[ingest.FromAgent] = []
+
+    def send(message: ingest.FromAgent) -> bool:
+        sent.append(message)
+        return True
+
+    exchange.send = send
+    assert len(list(exchange.greeting(ingest.Welcome()))) >= 1
+    return exchange, sent
+
+
+def beats(exchange: Exchange, clock: ManualClock, seconds: int) -> None:
+    for _ in range(seconds):
+        clock.advance(1.0)
+        exchange.beat()
+
+
+def test_a_fact_that_nobody_stored_is_said_again_each_half_minute_until_somebody_has(
+    tmp_path: Path,
+) -> None:
+    clock, facts = ManualClock(STARTED), Facts()
+    fact = facts.say("driver_unresponsive", STARTED, stands=True)
+    assert fact is not None
+    exchange, sent = linked(tmp_path, facts, clock)
+    beats(exchange, clock, 29)
+    assert not any(message.HasField("fact") for message in sent)
+    beats(exchange, clock, 40)
+    assert [message.fact for message in sent if message.HasField("fact")] == [fact, fact]
+    facts.stored([fact.id])
+    told = len(sent)
+    beats(exchange, clock, 60)
+    assert {message.WhichOneof("body") for message in sent[told:]} == {"heartbeat"}
+
+
+def test_facts_that_are_said_again_leave_room_for_block_values(tmp_path: Path) -> None:
+    clock, facts = ManualClock(STARTED), Facts()
+    for number in range(3 * MOST_REPEATED):
+        facts.say(f"code-{number}", STARTED, stands=True)
+    exchange, sent = linked(tmp_path, facts, clock)
+    beats(exchange, clock, 35)
+    again = [message.fact.code for message in sent if message.HasField("fact")]
+    assert again == [f"code-{number}" for number in range(MOST_REPEATED)]
