@@ -37,7 +37,7 @@ from .sampler import Sample, Sampler
 from .seldom import Seldom
 from .uplink import Uplink
 
-LINK_AGAIN: Final = 5.0  # seconds after an error of ours in the link
+LINK_AGAIN: Final = 5.0  # seconds
 LONG_BACK: Final = 600.0  # seconds of discarded ticks, from which on a person is told the way out
 SPREAD: Final = 10  # the hosts' UP1 are spread over this part of a block,
 LONGEST_SPREAD: Final = 2.0  # but over no more seconds: a DOWN waits no longer than 5 s for them
@@ -242,15 +242,14 @@ class Agent:
             self._counts["blocks_without_link"] += len(blocks)
             return 0
         loop = asyncio.get_running_loop()
-        sent = 0
-        for up1 in self._parts.exchange.offer(blocks):
-            sent += 1
+        sent = list(self._parts.exchange.offer(blocks))
+        for up1 in sent:
             wait = self._spread * min(up1.rung / SPREAD, LONGEST_SPREAD)
             if wait > 0:
                 loop.call_later(wait, self._send_up1, up1)
             else:
                 self._send_up1(up1)
-        return sent
+        return len(sent)
 
     def _send_up1(self, up1: Up1) -> None:
         self.uplink.send(ingest.FromAgent(up1=encode.up1(up1)))

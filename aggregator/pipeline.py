@@ -16,6 +16,7 @@ from ..proto.messages import Down, Plan, Up1, Up2
 from .combine.blocks import Blocks
 from .combine.gather import Block, Gathered, GatherUp1, GatherUp2
 from .combine.heard import heard
+from .combine.histories import Histories
 from .decide.audit import Audit, of_epoch, of_plan
 from .decide.explained import Explained
 from .decide.judge import Judge
@@ -30,7 +31,6 @@ from .state.standing import Standing, standing
 
 Ints = npt.NDArray[np.int64]
 
-LARGEST_NUMBER = 1 << 30  # epochs travel as int32: one mad agent must not use up all numbers
 
 _CARRIED = ("_planner", "_evidence", "_judge", "_blocks", "_up1", "_up2")
 
@@ -92,8 +92,7 @@ class Pipeline:
         self._up1, self._up2 = GatherUp1(fleet), GatherUp2()
         self._news: list[tuple[str, str]] = []  # node and text, for the audit of the next step
         self._audit: list[Audit] = []
-        self._foreign: dict[str, int] = {}  # host to the plan that it followed and we did not make
-        self._returning: set[str] = set()  # hosts whose evidence has not come since they have
+        self._histories = Histories()
         self._plan_changed = True
         self._undecided = False
 
@@ -158,8 +157,7 @@ class Pipeline:
         self._blocks.adopt(self._planner)
         left = [(name, "left the fleet") for name in move.left()]
         self._news = [*former._news, *left]  # noqa: SLF001 - of this class
-        self._foreign = former._foreign  # noqa: SLF001 - as above
-        self._returning = former._returning  # noqa: SLF001 - as above
+        self._histories = former._histories  # noqa: SLF001 - as above
         self._undecided = True  # N may be another one
 
     def recall(self, told: Sequence[Transition], opened: int) -> None:
@@ -196,9 +194,9 @@ class Pipeline:
         Its first evidence must not be older than what was heard before it went: that is another
         agent's, or an older state, and not to be mixed with the one that is known.
         """
-        self._returning.add(host)
+        self._histories.came_back(host)
         if self._planner.overtake(plan, epoch):
-            self._foreign[host] = plan
+            self._histories.followed(host, plan)
             self.lost(host, f"its agent has plan {plan} and epoch {epoch}: ours were lost")
 
     def take(self, inbox: Iterable[Up1 | Up2]) -> None:
@@ -207,11 +205,8 @@ class Pipeline:
             if isinstance(message, Up1):
                 self._up1.take(message)
                 continue
-            if message.plan and not self._planner.issued(message.plan):
-                self._refuse_foreign(message)
-            elif message.host in self._returning and self._up2.ends_before(message):
-                self.lost(message.host, "its agent came back with older evidence than was heard")
-            self._returning.discard(message.host)
+            if why := self._histories.differs(message, self._planner, self._up2):
+                self.lost(message.host, why)
             if (late := self._up2.take(message)) is not None:
                 self._hear_hosts(late.rung, [late])
 
@@ -236,17 +231,6 @@ class Pipeline:
         self._audit.extend(Audit(now, "fleet", node, text) for node, text in self._news)
         audit, self._audit, self._news = tuple(self._audit), [], []
         return StepResult({h: tuple(d) for h, d in downs.items()}, plan, transitions, audit)
-
-    def _refuse_foreign(self, up2: Up2) -> None:
-        """Begin anew with a host whose streams were made under a plan that nobody here knows.
-
-        Its φ, κ and margins are another aggregator's, or those of a state of this one that is lost.
-        """
-        epoch = int(max(up2.change_epoch.max(initial=-1), up2.level_epoch.max(initial=-1)))
-        if self._foreign.get(up2.host) != up2.plan and max(up2.plan, epoch) <= LARGEST_NUMBER:
-            self._foreign[up2.host] = up2.plan
-            self._planner.overtake(up2.plan, epoch)
-            self.lost(up2.host, f"its agent followed plan {up2.plan}, which is not known here")
 
     def _ready(self, now: float | None) -> tuple[list[Block], list[Block]]:
         return self._up1.ready(self._expected, now), self._up2.ready(self._expected, now)

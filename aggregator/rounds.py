@@ -16,6 +16,7 @@ from ..proto.messages import Down, Inventory, Plan, Up1, Up2
 from ..proto.pack import BadMessage
 from ..proto.schema import ingest
 from ..settings.clock import Clock
+from .combine.histories import LARGEST_NUMBER
 from .config import AggregatorSettings
 from .decide.recalled import recalled
 from .decide.verdicts import Transition
@@ -34,7 +35,6 @@ from .state.records import PlanRecord, Remembered, Up2Record
 
 CLOCK_SET = 5.0  # seconds by which a clock that is set, and not steered, has moved
 HOUR = 3600.0  # seconds between looks for hosts that are long gone
-LATEST = 1 << 30  # plan or epoch that can be: one mad agent must not use up all numbers
 
 
 class Rounds:
@@ -239,7 +239,7 @@ class Rounds:
         for message in messages:
             if message.host in self._hosts.unchecked:
                 plan, epoch = message.plan, _highest_epoch(message)
-                if max(plan, epoch) <= LATEST:
+                if max(plan, epoch) <= LARGEST_NUMBER:
                     mind.overtake(message.host, plan, epoch)
                 if isinstance(message, Up2):
                     self._hosts.unchecked.discard(message.host)

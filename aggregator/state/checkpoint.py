@@ -35,6 +35,7 @@ from ..combine.gather import (
     GatherUp2,
     _Awaited,
 )
+from ..combine.histories import Histories
 from ..combine.loadings import Loadings, _Lines
 from ..combine.peers import Summariser
 from ..combine.rollup import Rollup
@@ -63,7 +64,7 @@ _FLEET = (Fleet, Place, Metric, InnerNode, ShardRow, PathNode)
 _PLAN = (Planner, Parts, Reports, Epochs, NewEpoch, Members)
 _BOOKS = (ChangeBook, ChangeCell, Lengths, Monitor, LevelBook, LevelCell)
 _COMBINE = (Blocks, Contrasts, _Rung, Loadings, _Lines, Summariser, Rollup, EvidenceTable)
-_GATHER = (GatherUp1, Gathered, GatherUp2, _Awaited, Up2, LevelNotes)
+_GATHER = (GatherUp1, Gathered, GatherUp2, _Awaited, Histories, Up2, LevelNotes)
 _DECIDE = (Judge, Selector, Verdicts, Transition, Audit)
 
 CLASSES: Final = named(
