@@ -25,7 +25,7 @@ from ..adapters.synthetic.fleet import FleetSpec, SyntheticFleet, SyntheticSourc
 from ..aggregator.decide.verdicts import Transition
 from ..settings.clock import SystemClock
 from ..settings.logs import start_logs
-from ..settings.refused import OneLine
+from ..settings.refused import OneLine, Refused
 from .live import Live
 from .tell import transition_text
 
@@ -105,6 +105,9 @@ def demo(
     clock are simulated. Without a terminal (or with --headless) the verdicts are printed, and the
     exit status is 0 only if exactly the planted shard was named, 1 otherwise.
     """
+    if screenshot is not None and not screenshot.absolute().parent.is_dir():
+        message = f"--screenshot {screenshot}: its folder does not exist; make it first"
+        raise Refused(message)
     made = make_demo(seed, fault=not no_fault)
     alone = headless or screenshot is not None or not (sys.stdin.isatty() and sys.stdout.isatty())
     with ExitStack() as stack:

@@ -45,3 +45,9 @@ def test_a_negative_seed_is_refused_in_one_line() -> None:
     told = demo("--seed", "-1")
     assert (told.returncode, told.stdout) == (2, b"")
     assert len(told.stderr.splitlines()) == 1
+
+
+def test_a_picture_that_cannot_be_written_is_refused_before_anything_is_played() -> None:
+    told = demo("--screenshot", "/nowhere/at/all.svg")
+    assert (told.returncode, told.stdout) == (2, b"")
+    assert b"/nowhere/at/all.svg" in told.stderr
