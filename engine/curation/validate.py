@@ -88,7 +88,7 @@ def validate(runs: Sequence[Floats], withheld: Sequence[Bools]) -> Validation:
     again = [screen(rows) for rows in left]
     fleet = _fleet(again)
     further = sum(int(s.marked.sum()) for s in again)
-    judged = sum(int(s.judged.sum()) for s in again)
+    judged = sum(int(s.judged.sum()) for s in again if not s.skipped)
     return Validation(further, judged, fleet, tuple(_reasons(again, fleet, further, judged)))
 
 
