@@ -21,6 +21,7 @@ from .arrays import (
 from .baseline import Settled, lag_sums, moved, robust_sd, signed_scores
 from .bets import normal_score_bets, normal_scores, side_weights
 from .calibration import WindowSums
+from .knowledge import Knowledge
 from .memory import Memory
 from .onset import OnsetMixture
 from .ranks import BASELINE, Ranks, uniforms
@@ -168,6 +169,33 @@ class ChangeChannel:
         self.observed[rows], self._last_block[rows] = 0, NO_BLOCK_YET
         self._moving[rows] = False
         put_rows(self._ranks, rows, Ranks.start(len(rows)))
+
+    def knowledge(self, rows: Ints) -> Knowledge:
+        """Return what settled ``rows`` have learned, the last pair and all evidence left out."""
+        regression = take_rows(self._regression, rows)
+        regression.last_x[:] = regression.last_c[:] = np.nan
+        return Knowledge(
+            offset=self.offset[rows],
+            origin=self._origin[rows],
+            scale=self._scale[rows],
+            phi=self.phi[rows],
+            kappa=self.kappa[rows],
+            regression=regression,
+            ranks=take_rows(self._ranks, rows),
+            memory=take_rows(self._memory, rows),
+        )
+
+    def begin_with(self, rows: Ints, known: Knowledge) -> None:
+        """Let ``rows``, which have learned nothing yet, go on from what is ``known``: M = 1."""
+        self.offset[rows], self.phi[rows], self.kappa[rows] = known.offset, known.phi, known.kappa
+        self._origin[rows], self._scale[rows] = known.origin, known.scale
+        put_rows(self._regression, rows, known.regression)
+        put_rows(self._ranks, rows, known.ranks)
+        put_rows(self._memory, rows, known.memory)
+        self.observed[rows], self._moving[rows], self.settled[rows] = LEARNING_BLOCKS, True, True
+        self.learning = not self.settled.all()
+        if not self.learning:
+            self._kept, self._gap = self._kept[:0], self._gap[:0]  # as :meth:`settle` does
 
     def waits_for_kappa(self, rows: Ints) -> bool:
         """Say whether one of ``rows`` has settled and is still without its κ."""

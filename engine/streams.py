@@ -5,7 +5,7 @@ what differs is only where the values and the summaries come from.
 Null: rows that move with their peers stay quiet.  Power: one that leaves them does not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from .arrays import Bools, Floats, Ints, Words
 from .baseline import Settled, only, without
 from .change import ChangeChannel
+from .knowledge import Knowledge
 from .level import LevelChannel, LevelReport
 from .onset import NEVER
 from .outcome import Outcome, Summary
@@ -70,8 +71,10 @@ class Streams:
         self._change_epoch = np.full(self.shape, -1, dtype=np.int64)
         self._level_epoch = np.full(self.shape, -1, dtype=np.int64)
 
-    def adopt_change(self, phi: Floats, kappa: Floats, epoch: Ints) -> None:
+    def adopt_change(self, phi: Floats, kappa: Floats, epoch: Ints) -> Ints:
         """Obey the plan of the change channel, each (S, M): open, parametrise, restart.
+
+        Returns the flat places (n,) in (S, M) of the streams that were opened.
 
         ``epoch`` −1 = no stream here; a stream not open yet is opened and learns; one whose epoch
         grew begins with M = 1, and learns anew if its φ is another one. ``phi`` and ``kappa``
@@ -86,6 +89,22 @@ class Streams:
             batch.channel.restart(np.flatnonzero(grown[batch.at]), self.horizon)
             batch.channel.obey(phi.ravel()[batch.at], kappa.ravel()[batch.at], grown[batch.at])
         self._change_epoch = np.maximum(self._change_epoch, epoch)
+        return at
+
+    def begin_with(self, places: Ints, known: Knowledge) -> None:
+        """Let the change streams at flat ``places`` (n,), just opened, go on from ``known``."""
+        for batch in self._change:
+            here = np.flatnonzero(np.isin(batch.at, places))
+            order = np.argsort(places)
+            which = order[np.searchsorted(places, batch.at[here], sorter=order)]
+            batch.channel.begin_with(here, known.only(which))
+        self.offset.ravel()[places] = known.offset
+
+    def knowledge(self) -> Iterator[tuple[Ints, Knowledge]]:
+        """Yield, by batch, the flat places of settled streams with a κ, and what they know."""
+        for batch in self._change:
+            rows = np.flatnonzero(batch.channel.settled & np.isfinite(batch.channel.kappa))
+            yield batch.at[rows], batch.channel.knowledge(rows)
 
     def adopt_level(self, margin: Floats, largest_lambda: Floats, epoch: Ints) -> None:
         """Obey the plan of the level channel, each (S, M), as :meth:`adopt_change` does.
