@@ -4,19 +4,21 @@ Apart from the engine, because it speaks the wire's messages and obeys the plan;
 does neither. A block without a DOWN is never bet.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from ..engine.arrays import Ints
+from ..engine.knowledge import Knowledge
 from ..engine.outcome import Summary
 from ..engine.ranks import stream_key
 from ..engine.streams import Streams
 from ..proto.messages import Down, Inventory, Plan, Up1, Up2
 from .fold import Block
 from .report import report
+from .warm import Asked, Warm
 
 Float32s = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -45,11 +47,12 @@ class Evidence:
     of nothing else: a journal of these brings it back to the last bit.
     """
 
-    def __init__(self, inventory: Inventory) -> None:
-        """Take what the host has: its rows and columns."""
+    def __init__(self, inventory: Inventory, warm: Warm | None = None) -> None:
+        """Take what the host has, its rows and columns, and what a baseline knows of them."""
         self.inventory = inventory
         self._shape = (len(inventory.shards), len(inventory.metrics))
         self._rungs: dict[int, _Rung] = {}
+        self._warm = warm
         self._pending: list[Plan] = []  # oldest first; a rung obeys each from its own block on
 
     @property
@@ -108,6 +111,19 @@ class Evidence:
             plan=state.plan.id,
             inventory=self.inventory.version,
         )
+
+    def drain_said(self) -> tuple[str, ...]:
+        """Return, once, what became of the baseline where streams were opened."""
+        if self._warm is None:
+            return ()
+        said, self._warm.said = tuple(self._warm.said), []
+        return said
+
+    def knowledge(self) -> Iterator[tuple[int, Ints, Knowledge]]:
+        """Yield rung, flat places in (S, M) and what is known of all settled change streams."""
+        for rung, state in sorted(self._rungs.items()):
+            for at, known in state.streams.knowledge():
+                yield rung, at, known
 
     def waits_for(self, rung: int, block: int) -> Float32s | None:
         """Return the values (S, M) of a block that waits for its DOWN, None if it does not."""
@@ -198,7 +214,11 @@ class Evidence:
             phi[rows, j], kappa[rows, j], epoch[rows, j] = cell.phi, cell.kappa, cell.epoch
             for i in np.flatnonzero(rows) if cell.stream_kappa else ():
                 kappa[i, j] = cell.stream_kappa.get(self.inventory.shards[i].id, cell.kappa)
-        streams.adopt_change(phi, kappa, self._own_epochs(epoch, plan))
+        at = streams.adopt_change(phi, kappa, self._own_epochs(epoch, plan))
+        if self._warm is not None and len(at):
+            group = self._groups(plan)[at // self._shape[1]]
+            asked = Asked(at, phi.ravel()[at], kappa.ravel()[at], group)
+            self._warm.begin(rung, streams, asked)
 
     def _adopt_level(self, rung: int, streams: Streams, plan: Plan) -> None:
         margin, largest = np.full((2, *self._shape), np.nan)

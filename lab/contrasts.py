@@ -18,6 +18,7 @@ from ..agent.fold import Fold
 from ..agent.rates import Rates
 from ..aggregator.state.peer_groups import peer_groups
 from ..engine.peers import central, leave_one_out_median
+from ..engine.special import MAD_TO_SD
 from ..proto.messages import ShardRow
 from .corpus import Corpus, without_absent
 from .judged import judged_metrics, shortest_rung
@@ -25,15 +26,18 @@ from .ticks import Ticks
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
+FAR: Final = 3.0  # robust sd off a line, from which on a block does not bend it
 ENOUGH: Final = 200  # blocks that a screen of all metrics should have
 
 
 def corpus_of(recording: Recording, ticks: Ticks) -> Corpus:
     """Return the shards of ``recording`` as runs of blocks, their judged metrics as signals.
 
-    A signal is the block's value, on the scale on which its metric is judged, less the
-    leave-one-out median of the shard's peer group; a group of fewer than three has none. Raises
+    A signal is what is left of the block's value, on the scale on which its metric is judged, by a
+    line on the leave-one-out median of the shard's peer group: its offset and its loading are its
+    own, and no news (statistics.md B6.2). A group of fewer than three has none. Raises
     ``ValueError`` with one line for a recording with nothing to judge.
     """
     columns, metrics = judged_metrics(recording)
@@ -83,15 +87,52 @@ def _blocks(
 
 
 def _apart(blocks: Floats, groups: Sequence[Ints]) -> Floats:
-    """Return ``blocks`` (B, S, M) less the leave-one-out medians of their ``groups`` of rows."""
+    """Return ``blocks`` (B, S, M) less their lines on the medians of their ``groups`` of rows."""
     apart = np.full_like(blocks, np.nan)
     for rows in groups:
         values = blocks[:, rows]  # (B, K, M)
         members = values.transpose(1, 0, 2).reshape(len(rows), -1)
         middle = central(members)
         others = leave_one_out_median(members, middle.count, middle.s3)
-        apart[:, rows] = (members - others).reshape(len(rows), len(blocks), -1).transpose(1, 0, 2)
+        left = _off_line(
+            members.reshape(-1, len(blocks), blocks.shape[2]),
+            others.reshape(-1, len(blocks), blocks.shape[2]),
+        )
+        apart[:, rows] = left.transpose(1, 0, 2)
     return apart
+
+
+def _off_line(values: Floats, others: Floats) -> Floats:
+    """Return the distance (K, B, M) of ``values`` to their line on (1, ``others``), over B blocks.
+
+    Least squares, then again without what lies more than three robust sd off the first line.
+    """
+    near = np.isfinite(values) & np.isfinite(others)
+    left = _residual(values, others, near)
+    with np.errstate(invalid="ignore"):  # a stream without a value has no spread
+        spread = MAD_TO_SD * _median(np.abs(left - _median(left)))
+        near &= np.abs(left) <= FAR * spread
+    return _residual(values, others, near)
+
+
+def _residual(y: Floats, c: Floats, used: Bools) -> Floats:
+    count = np.maximum(used.sum(axis=1, keepdims=True), 1)
+    y = y - np.where(used, y, 0.0).sum(axis=1, keepdims=True) / count
+    c = c - np.where(used, c, 0.0).sum(axis=1, keepdims=True) / count
+    square = np.where(used, c * c, 0.0).sum(axis=1, keepdims=True)
+    cross = np.where(used, c * y, 0.0).sum(axis=1, keepdims=True)
+    slope = cross / np.where(square > 0.0, square, 1.0)
+    left: Floats = y - slope * c
+    return left
+
+
+def _median(values: Floats) -> Floats:
+    """Return the median over blocks (K, 1, M) of what is there, NaN where nothing is."""
+    filled = np.where(np.isfinite(values), values, np.inf)
+    count = np.isfinite(values).sum(axis=1, keepdims=True)
+    ordered = np.sort(filled, axis=1)
+    middle = np.take_along_axis(ordered, np.maximum(count - 1, 0) // 2, axis=1)
+    return np.where(count > 0, middle, np.nan)
 
 
 def _groups(topology: Topology, shards: Sequence[str]) -> list[Ints]:

@@ -12,16 +12,18 @@ import click
 from rich.console import Console
 
 from ..adapters.document import BadDocument
+from ..adapters.recording import Recording
 from ..adapters.recording_read import read_recording
 from ..engine.curation.validate import curate
 from ..settings.refused import OneLine, Refused, warn
 from .contrasts import corpus_of
 from .corpus import Corpus, read_bundle
-from .curated import BASELINE, DECISIONS, REPORT, artefacts, outcome
-from .ticks import ticks_of
+from .curated import BASELINE, DECISIONS, LEARNED, REPORT, artefacts, outcome
+from .learned import learn
+from .ticks import Ticks, ticks_of
 from .whole import write_whole
 
-OURS = frozenset({BASELINE, REPORT, DECISIONS})
+OURS = frozenset({BASELINE, REPORT, DECISIONS, LEARNED})
 
 
 @click.command("curate-baseline", cls=OneLine, short_help="mark what in a baseline is not ordinary")
@@ -41,17 +43,20 @@ def curate_baseline(
 ) -> None:
     """Curate PATH, a baseline bundle (JSON) or a recording's folder.
 
-    Ticks that are not ordinary are marked; none is deleted. Exit status 0 when the baseline is
+    Ticks that are not ordinary are marked; none is deleted. Of a recording that is ready, what the
+    product learns from it is written too: tessera.baseline, from which agents, aggregator and
+    replay start with --baseline. Exit status 0 when the baseline is
     ready, with a warning from 5 % withheld on; 1 when it needs review or 15 % and more are
     withheld; 2 on bad input.
     """
     try:
         with _shown("reading"):
-            corpus = _read(path)
+            corpus, played = _read(path)
         with _shown("curating"):
             found = curate(corpus.rows)
         end = outcome(found, allow_high_drop=allow_high_drop)
-        write_whole(out, artefacts(corpus, found, end), OURS)
+        learned = None if played is None or end.status else learn(*played, corpus, found)
+        write_whole(out, artefacts(corpus, found, end, learned), OURS)
     except (BadDocument, ValueError) as bad:
         raise Refused(str(bad)) from None
     except OSError as fault:
@@ -63,12 +68,13 @@ def curate_baseline(
     context.exit(end.status)
 
 
-def _read(path: Path) -> Corpus:
-    """Return what is to be curated."""
+def _read(path: Path) -> tuple[Corpus, tuple[Recording, Ticks] | None]:
+    """Return what is to be curated, and of a recording also what is to be played."""
     if not path.is_dir():
-        return read_bundle(path)
+        return read_bundle(path), None
     recording = read_recording(path)
-    return corpus_of(recording, ticks_of(recording))
+    ticks = ticks_of(recording)
+    return corpus_of(recording, ticks), (recording, ticks)
 
 
 @contextmanager

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from ..engine.curation.validate import HETEROGENEOUS, READY, Curation
+from ..proto.baseline_file import Baseline, read_baseline, write_baseline
 from .corpus import Corpus
 from .decisions import decisions, sentinel
+from .told import learned_lines
 
 BASELINE: Final = "curated-baseline.json"
 REPORT: Final = "curation-report.md"
 DECISIONS: Final = "curation-decisions.jsonl"
+LEARNED: Final = "tessera.baseline"
 
 Headline = Literal["Baseline ready", "Heterogeneous corpus", "Review needed"]
 
@@ -40,14 +43,21 @@ def outcome(found: Curation, *, allow_high_drop: bool) -> Outcome:
     return Outcome("Baseline ready", "", 0)
 
 
-def artefacts(corpus: Corpus, found: Curation, end: Outcome) -> dict[str, bytes]:
-    """Return the three files by name."""
+def artefacts(
+    corpus: Corpus, found: Curation, end: Outcome, learned: Baseline | None = None
+) -> dict[str, bytes]:
+    """Return the three files by name, and a fourth with what was ``learned``."""
     lines = [json.dumps(record, ensure_ascii=False) for record in decisions(corpus, found)]
-    return {
+    files = {
         BASELINE: _json(_marked(corpus, found, end)),
-        REPORT: _report(corpus, found, end).encode(),
+        REPORT: "\n".join(_report(corpus, found, end)).encode(),
         DECISIONS: ("\n".join(lines) + "\n").encode(),
     }
+    if learned is not None:
+        files[LEARNED] = write_baseline(learned)
+        told = learned_lines(read_baseline(files[LEARNED]))
+        files[REPORT] += ("\n" + "\n".join(told)).encode()
+    return files
 
 
 def _marked(corpus: Corpus, found: Curation, end: Outcome) -> dict[str, object]:
@@ -88,14 +98,14 @@ def _of_run(corpus: Corpus, found: Curation, i: int) -> dict[str, object]:
     return told
 
 
-def _report(corpus: Corpus, found: Curation, end: Outcome) -> str:
+def _report(corpus: Corpus, found: Curation, end: Outcome) -> list[str]:
     fleet, check = found.fleet, found.validation
     ticks = sum(len(about.marked) for about in found.screened)
     where = "".join(f"; windows {first} to {last}" for first, last in fleet.incidents)
     passed = "passed" if check.passed else f"failed: {'; '.join(check.reasons)}"
     again = f"a second pass would mark {check.further} of {check.judged} ticks"
     withheld = f"withheld: {100.0 * found.drop:.2f} %"
-    lines = [
+    return [
         "# Curation report",
         "",
         f"**{end.headline}**" + (f": {end.warning}" if end.warning else ""),
@@ -113,7 +123,6 @@ def _report(corpus: Corpus, found: Curation, end: Outcome) -> str:
         *_rows(corpus, found),
         "",
     ]
-    return "\n".join(lines)
 
 
 def _rows(corpus: Corpus, found: Curation) -> Sequence[str]:

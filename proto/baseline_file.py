@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from math import isfinite, prod
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -107,6 +108,20 @@ def write_baseline(baseline: Baseline) -> bytes:
     """Return the file of ``baseline``; the same content makes the same bytes and the same id."""
     body = _body(baseline)
     return MAGIC + sha256(body).digest() + zlib.compress(body, _LEVEL)
+
+
+def load_baseline(path: Path) -> Baseline:
+    """Return the baseline in the file at ``path``; raise ``BadBaseline`` that names it."""
+    try:
+        with path.open("rb") as file:
+            return read_baseline(file.read(LARGEST + 1))
+    except OSError as fault:
+        what = f"cannot be read ({(fault.strerror or 'unknown').lower()})"
+        message = f"{path}: {what}; name a file that curate-baseline wrote"
+        raise BadBaseline(message) from None
+    except BadBaseline as bad:
+        message = f"{path}: {bad}; write it again with tessera curate-baseline"
+        raise BadBaseline(message) from None
 
 
 def read_baseline(data: bytes) -> Baseline:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ...engine.calibration import OWN_ENOUGH, lag_one, pooled_phi
 from ...engine.evalue import Validity
 from ...engine.peers import FEWEST
+from ...proto.baseline_file import Baseline
 from ...proto.messages import ChangePlan
 from ..state.fleet import Fleet
 from ..state.move import Move
@@ -21,6 +22,7 @@ from .epochs import Epochs
 from .lengths import Lengths
 from .members import RANKED_FROM
 from .monitor import Monitor
+from .warm import WarmStart
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -32,7 +34,7 @@ JUDGED_EACH = 50  # blocks between two looks at the monitor
 class ChangeBook:
     """All change cells of a fleet; each ``hear_…`` says whether the plan changed."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one parameter for each thing that decides what is opened
         self,
         fleet: Fleet,
         epochs: Epochs,
@@ -40,15 +42,18 @@ class ChangeBook:
         shortest: int,
         horizon: float,
         fixed_rungs: bool = False,
+        baseline: Baseline | None = None,
     ) -> None:
         """Open a fast and a slow cell for each pool and metric, from the catalogue's rungs.
 
-        ``shortest`` rung and ``horizon`` in seconds; ``fixed_rungs``: τ moves none of them.
+        ``shortest`` rung and ``horizon`` in seconds; ``fixed_rungs``: τ moves none of them. What
+        a ``baseline`` covers starts from it.
         """
         self._fleet = fleet
         self._lengths = Lengths.within(shortest, horizon, fixed=fixed_rungs)
         self.cells: dict[tuple[int, int, int], ChangeCell] = {}  # pool, column, slow
         self._epochs = epochs
+        warm = None if baseline is None else WarmStart(baseline, fleet, self._lengths)
         inner = np.arange(len(fleet.rows)) >= fleet.shard_count
         least = np.where(inner, RANKED_FROM, FEWEST)  # what only suspects, no node says
         enough = fleet.group_sizes()[fleet.group] >= least
@@ -56,9 +61,23 @@ class ChangeBook:
             rows = np.flatnonzero((fleet.pool == pool) & enough)
             for column, metric in enumerate(fleet.metrics if len(rows) else ()):
                 fast, slow = self._lengths.start(metric.fast, metric.slow)
+                if warm is not None:
+                    fast, slow = warm.rungs(pool, column, (fast, slow))
                 self._open(pool, column, fast, rows, slow=False)
                 if slow:
                     self._open(pool, column, slow, rows, slow=True)
+
+        self.cold = [] if warm is None else self._begin_warm(warm)
+
+    def _begin_warm(self, warm: WarmStart) -> list[tuple[str, str]]:
+        """Let the cells start that can; return the scopes of the others, and why they learn."""
+        for cell in self.cells.values():
+            if warm.begin(cell, self._scope(cell)):
+                cell.warm = warm.id
+                cell.epoch = self._epochs.begin(self._scope(cell), _since(cell))
+        for column in range(len(self._fleet.metrics)):
+            self._follow(column)
+        return warm.cold
 
     def inherit(self, former: "ChangeBook", move: Move) -> None:
         """Take over the cells of pools and metrics that are still there."""
@@ -68,6 +87,10 @@ class ChangeBook:
             known = held.get(self.name(cell))
             if known is not None:
                 cell.inherit(known, to)
+            elif cell.warm:  # the epoch that it began was counted by nobody
+                cell.epoch = self._epochs.begin(self._scope(cell), _since(cell))
+        old = {former._scope(cell) for cell in former.cells.values()}  # noqa: SLF001 - of this class
+        self.cold = [(scope, why) for scope, why in self.cold if scope not in old]
         for column in range(len(self._fleet.metrics)):
             self._follow(column)
 
@@ -206,6 +229,9 @@ class ChangeBook:
             heard = n > 0
             if cell.recalibrated or not heard.any() or np.median(n[heard]) < OWN_ENOUGH:
                 continue
+            if cell.is_young(scores[:, cell.column]):
+                continue
+            cell.young = {}
             cell.kappa = cell.monitor.kappa()
             cell.fix_own(np.where(heard, v, nan), n)
             why = f"kappa {cell.kappa:.3g} from {OWN_ENOUGH} scores"
@@ -275,6 +301,10 @@ class ChangeBook:
             self._open(cell.pool, cell.column, new_fast, cell.rows, slow=False)
         if new_slow != other.rung:
             self._open(cell.pool, cell.column, new_slow, cell.rows, slow=True)
+
+
+def _since(cell: ChangeCell) -> str:
+    return f"warm start from baseline {cell.warm}"
 
 
 def _note(held: dict[int, Floats], rows: Ints, values: Floats, wanted: Ints) -> None:

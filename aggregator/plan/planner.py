@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ...engine.evalue import Validity
 from ...engine.outcome import Outcome
+from ...proto.baseline_file import Baseline
 from ...proto.messages import Plan
 from ..combine.peers import Summaries
 from ..state.fleet import Fleet
@@ -49,11 +50,18 @@ class Planner:
     """The plan of one fleet, from catalogue defaults to what the fleet shows."""
 
     def __init__(
-        self, fleet: Fleet, *, shortest: int, horizon: float, fixed_rungs: bool = False
+        self,
+        fleet: Fleet,
+        *,
+        shortest: int,
+        horizon: float,
+        fixed_rungs: bool = False,
+        baseline: Baseline | None = None,
     ) -> None:
         """Take the shortest rung that readings allow and the seconds of an epoch.
 
-        ``fixed_rungs``: the catalogue's block lengths stand, whatever τ says.
+        ``fixed_rungs``: the catalogue's block lengths stand, whatever τ says. The change channel
+        starts from a ``baseline`` where that covers it.
         """
         self._fleet = fleet
         self._horizon = horizon
@@ -61,7 +69,12 @@ class Planner:
         self._spans: list[tuple[int, int]] = []  # first and last of the numbers given in a row
         self.epochs = Epochs()
         self.change = ChangeBook(
-            fleet, self.epochs, shortest=shortest, horizon=horizon, fixed_rungs=fixed_rungs
+            fleet,
+            self.epochs,
+            shortest=shortest,
+            horizon=horizon,
+            fixed_rungs=fixed_rungs,
+            baseline=baseline,
         )
         self.level = LevelBook(fleet, self.epochs, shortest)
         self.members = Members(fleet)
