@@ -5,13 +5,17 @@ Apart from the runtime, which says when each part is called: this happens once, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Final
+
+import structlog
 
 from .. import __version__
 from ..adapters.base import CounterSource, Shard
 from ..adapters.catalogue import default_catalogue
 from ..adapters.metric import Metric
+from ..proto.baseline_file import BadBaseline, load_baseline
 from ..proto.messages import Inventory
 from ..settings.clock import Clock
 from ..settings.folder import Folder, unwritable
@@ -36,6 +40,7 @@ from .ledger import Ledger, open_ledger
 from .ring import Ring
 from .sampler import Sampler
 from .uplink import Speaker, Uplink
+from .warm import Warm
 
 DRIVEN_WAIT: Final = 0.02, 0.2  # seconds before the next attempt where nobody else reconnects
 
@@ -74,7 +79,8 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     shards = [shard for source in sources for shard in source.shards()]
     metrics = await _metrics(sources, sampler, clock)
     found = _inventory(settings, identity, shards, metrics)
-    inventory, ledger = _take_up(found, folder, clock.now())
+    warm = _warm(settings.baseline, found)
+    inventory, ledger = _take_up(found, folder, clock.now(), warm)
     ids = tuple(shard.id for shard in inventory.shards)
     intake = Intake(ids, metrics, interval_of(sources, settings.tick_seconds))
     ring = Ring(ids, inventory.metrics)
@@ -115,12 +121,27 @@ def _inventory(
         raise BadStart(str(bad)) from None
 
 
-def _take_up(found: Inventory, folder: Folder, now: float) -> tuple[Inventory, Ledger]:
+def _warm(path: Path | None, inventory: Inventory) -> Warm | None:
+    """Return what the baseline at ``path`` offers this host; a bad one is told and not used."""
+    if path is None:
+        return None
+    try:
+        return Warm.of(load_baseline(path), inventory)
+    except BadBaseline as bad:
+        structlog.get_logger("agent").warning("every stream learns anew", reason=str(bad))
+        return None
+
+
+def _take_up(
+    found: Inventory, folder: Folder, now: float, warm: Warm | None
+) -> tuple[Inventory, Ledger]:
     """Return the inventory with its version, and the evidence that belongs to it."""
     try:
         inventory = with_version(found, folder.path / INVENTORY)
-        ledger = open_ledger(Checkpoints(folder.path), inventory, now)
+        ledger = open_ledger(Checkpoints(folder.path), inventory, now, warm)
         ledger.begin()
     except OSError as fault:
         raise unwritable(folder.path, fault) from None
+    if warm is not None and ledger.resumed:
+        structlog.get_logger("agent").info("evidence goes on; the baseline is not asked")
     return inventory, ledger

@@ -40,6 +40,7 @@ class AgentSettings(Settings):
     aggregator: Address = SERVED
     agent_http: Address = "127.0.0.1:9462"
     state_dir: Path | None = None
+    baseline: Path | None = None
     host: Name = ""
     job: Name = ""
     role: Name = ""

@@ -25,6 +25,7 @@ _HELP = {
     "aggregator": "where the aggregator listens, HOST:PORT",
     "agent_http": "where /healthz and /metrics are served, HOST:PORT",
     "state_dir": "folder for all that is written",
+    "baseline": "file of what tessera curate-baseline learned, to start from",
     "host": "name of this host; default: the machine's id",
     "job": "job of all shards here, unless the source says",
     "role": "role of all shards here, unless the source says",

@@ -45,6 +45,7 @@ class AggregatorSettings(Settings):
     http_listen: Address = "127.0.0.1:9461"
     http_token: Annotated[SecretStr, AfterValidator(_token)] = SecretStr("")
     state_dir: Path | None = None
+    baseline: Path | None = None
     topology: Path | None = None
     metrics: Path | None = None
     cluster: str = Field(default="cluster", min_length=1, max_length=200)

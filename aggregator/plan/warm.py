@@ -41,7 +41,9 @@ class WarmStart:
         cells = [self._cells.get((name, metric, slow)) for slow in (False, True)]
         if cells[0] is None:
             return catalogue
-        fast, slow = (0 if i is None else self._baseline.cells[i].rung for i in cells)
+        fast = self._baseline.cells[cells[0]].rung
+        kept = catalogue[1] if catalogue[1] > fast else 0
+        slow = kept if cells[1] is None else self._baseline.cells[cells[1]].rung
         wrong = ""
         if self._lengths.fixed and (fast, slow) != catalogue:
             wrong = f"its blocks are of {fast} and {slow} s, asked are {catalogue[0]} s"

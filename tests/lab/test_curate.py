@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tessera.lab.curate import OURS
+from tessera.lab.curated import LEARNED
 
 from .bundles import artefact, bundle, run, series
 from .playing import noise, rows, small
@@ -31,7 +32,7 @@ def test_a_clean_corpus_is_ready(tmp_path: Path) -> None:
     done = run(bundle(tmp_path / "b.json", series()), tmp_path / "out")
     assert (done.exit_code, done.stderr) == (0, "")
     assert "Baseline ready" in done.stdout
-    assert {path.name for path in (tmp_path / "out").iterdir()} == OURS
+    assert {path.name for path in (tmp_path / "out").iterdir()} == OURS - {LEARNED}
 
 
 def test_from_five_percent_on_there_is_a_warning(tmp_path: Path) -> None:
