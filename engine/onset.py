@@ -14,7 +14,7 @@ from .arrays import Bools, Floats, Ints
 
 NEVER: Final = -1  # onset of a stream that has not bet
 _EMPTY: Final = -1e30  # ln of "nothing left": finite in float32 too, and below any real bet
-_CHUNK: Final = 4096  # streams whose accumulators stay in the cache
+_CHUNK: Final = 8192
 _LATEST: Final = 2**32 - 1  # blocks of a second until the year 2106
 _TAME: Final = 100.0  # nats: a bet up to this cannot carry a plain R out of float64
 _SMALLEST, _LARGEST = 1e-250, 1e250  # R that are kept as plain numbers
@@ -86,7 +86,7 @@ class OnsetMixture:
         if not 0 <= block < _LATEST:
             message = f"block {block}: blocks are numbered from 0 and end at {_LATEST}"
             raise ValueError(message)
-        if (log_bets == np.inf).any():
+        if not log_bets.max(initial=0.0) <= _TAME and (log_bets == np.inf).any():
             message = "a log bet is +inf: no bet may be sure"
             raise ValueError(message)
         for start in range(first, last, _CHUNK):
@@ -130,7 +130,7 @@ class OnsetMixture:
             self._grow(rows, np.clip(bets, -_TAME, _TAME), opens)
             self._put_logs(rows.start + odd, grown)
             self.age[rows] += bet
-        self._send_far(rows)
+        self._send_far(rows, all_open=bool(opens.all()))
         self._weigh(rows)
 
     def _date(self, rows: slice, bets: Floats, block: int, bet: Bools | None) -> None:
@@ -147,16 +147,19 @@ class OnsetMixture:
 
     def _grow(self, rows: slice, bets: Floats, opens: Bools) -> None:
         r = self.r[rows].T
-        r += opens
+        r += 1.0 if opens.all() else opens.astype(np.float64)
         r *= np.exp(bets)
 
-    def _send_far(self, rows: slice) -> None:
-        """Take the logarithm of rows that are no longer within the bounds of plain numbers."""
-        r, bet = self.r[rows].T, self.age[rows] > 0
-        if r.max() <= _LARGEST and r.min() >= _SMALLEST:
+    def _send_far(self, rows: slice, *, all_open: bool) -> None:
+        """Take the logarithm of rows that are no longer within the bounds of plain numbers.
+
+        Where every row has just been given another onset, a bet away from 1, none is too small.
+        """
+        r, has_bet = self.r[rows].T, self.age[rows] > 0
+        if r.max() <= _LARGEST and (all_open or r.min() >= _SMALLEST):
             return
         outside = ((r > _LARGEST) | (r < _SMALLEST)).any(axis=0)
-        gone = np.flatnonzero(outside & bet & ~self.far[rows])
+        gone = np.flatnonzero(outside & has_bet & ~self.far[rows])
         self._put_logs(rows.start + gone, _log(r[:, gone]))
 
     def _log_r(self, rows: Ints) -> Floats:
@@ -176,12 +179,16 @@ class OnsetMixture:
         with np.errstate(invalid="ignore"):  # 0 times the -inf of a far row, weighed again below
             for r, weight in zip(self.r[rows].T, self.weights[rows].T, strict=True):
                 mass += np.multiply(r, weight, out=part)
-        deep = np.flatnonzero(self.far[rows] | (mass < _UNDERFLOW))
-        mass[deep] = 1.0
-        self.evidence[rows] = np.log(mass / self.horizon[rows])
-        at = rows.start + deep
-        log_sum = _log_sum(self._log_r(at).T, self.weights[at].T, left[deep])
-        self.evidence[at] = log_sum - np.log(self.horizon[at])
+        mass /= self.horizon[rows]
+        if mass.min() >= _UNDERFLOW and not self.far[rows].any():
+            np.log(mass, out=self.evidence[rows])
+        else:
+            deep = np.flatnonzero(self.far[rows] | ~(mass >= _UNDERFLOW))
+            mass[deep] = 1.0
+            np.log(mass, out=self.evidence[rows])
+            at = rows.start + deep
+            log_sum = _log_sum(self._log_r(at).T, self.weights[at].T, left[deep])
+            self.evidence[at] = log_sum - np.log(self.horizon[at])
 
 
 def _log_sum(log_r: Floats, weights: Floats, left: Floats) -> Floats:
