@@ -116,13 +116,13 @@ class OnsetMixture:
 
     def _step_rows(self, rows: slice, bets: Floats, block: int) -> None:
         """Take the bets (J, m) of neighbouring ``rows``: far rows and wild bets in logarithms."""
-        opens = self.age[rows] < self.horizon[rows]
+        opens: Bools = self.age[rows] < self.horizon[rows]
         if bets.min() >= -_TAME and bets.max() <= _TAME and not self.far[rows].any():
             self._date(rows, bets, block, bet=None)
             self._grow(rows, bets, opens)
             self.age[rows] += 1
         else:
-            bet = ~np.isnan(bets).any(axis=0)
+            bet: Bools = ~np.any(np.isnan(bets), axis=0)
             bets, opens = np.where(bet, bets, 0.0), opens & bet
             self._date(rows, bets, block, bet)
             odd = np.flatnonzero(bet & (self.far[rows] | (np.abs(bets) > _TAME).any(axis=0)))

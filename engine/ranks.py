@@ -116,10 +116,11 @@ class Ranks:
         group = np.subtract(_GROUPS - 1, fewer.astype(np.intp))
         if not counted.all():
             above &= counted
-        below[1:-1] += above
+        below[1:-1] += above.astype(np.uint32)
         below[-1] += counted
         start, among = self._count(rows, group, score, counted)
-        u = among + 1.0
+        u: Floats = among.astype(np.float64)
+        u += 1.0
         u *= uniform
         u += start
         u /= below[-1] + (~counted).astype(np.float64)

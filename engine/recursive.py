@@ -11,7 +11,7 @@ import numpy as np
 
 from .arrays import Bools, Floats, Ints, refuse_infinite
 
-_CHUNK: Final = 4096  # streams whose intermediate arrays stay in the cache
+_CHUNK: Final = 8192  # streams whose intermediate arrays stay in the cache
 
 
 @dataclass(slots=True)
