@@ -47,15 +47,19 @@ class Kind(Protocol):
 
     def states(self) -> tuple[object, object, object]:
         """Return the states in the order of the stages."""
+        ...
 
     def regress(self, x: Floats, c: Floats) -> Floats:
         """Form the residuals."""
+        ...
 
     def rank(self, w: Floats, block: int) -> Floats:
         """Rank the residuals, with the randomisation of the block."""
+        ...
 
     def bet(self, u: Floats, block: int) -> Floats:
         """Bet, mix over onsets and read the evidence."""
+        ...
 
 
 class Given:

@@ -2,14 +2,16 @@
 
 Apart, because this is where a rank becomes evidence and where "too small to care" is decided.
 Null: the mean factor of uniform ranks is at most 1.  Power: ranks pushed to one end grow it.
+
+Frozen: engine/bets.py as it first was, which bench/engine.py measures against and nobody else uses.
 """
 
 from typing import Final
 
 import numpy as np
+from first.special import normal_quantile
 
 from tessera.engine.arrays import Floats, Ints
-from tessera.engine.special import normal_quantile
 
 LAMBDAS: Final = (0.25, 0.5, 1.0, 2.0)
 LINEAR_LAMBDAS: Final = (0.25, 0.5, 0.95)

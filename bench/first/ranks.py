@@ -2,6 +2,8 @@
 
 Apart, because the guarantee of every bet rests on it: fixed knots, randomised rank, then count.
 Null: exchangeable residuals give iid uniform ranks.  Power: a shifted residual ranks at the end.
+
+Frozen: engine/ranks.py as it first was, which bench/engine.py measures against and nobody else uses.
 """
 
 from dataclasses import dataclass
@@ -10,9 +12,9 @@ from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
+from first.special import MAD_TO_SD
 
 from tessera.engine.arrays import Bools, Floats, Ints, Words, refuse_infinite
-from tessera.engine.special import MAD_TO_SD
 
 BASELINE: Final = 100  # residuals from which the knots are taken, not counted
 _TAILS: Final = np.array([2.2, 2.5, 2.8, 3.1, 3.5, 4.0, 5.0, 7.0])  # robust standard deviations

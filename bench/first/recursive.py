@@ -2,6 +2,8 @@
 
 Apart, because offsets and unequal loadings vanish here and nowhere else, without a look ahead.
 Null: Gaussian noise about any line gives iid normal residuals.  Power: a shift shows in the next.
+
+Frozen: engine/recursive.py as it first was, which bench/engine.py measures against and nobody else uses.
 """
 
 from dataclasses import dataclass

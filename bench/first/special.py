@@ -1,7 +1,9 @@
-"""The two quantile functions the engine needs: of the normal and of the chi-square law.
+"""The quantile function of the normal law.
 
-Apart, so that an agent carries no scipy: the normal one is computed, the other read from a table.
-Null: both agree with scipy over their whole domain.  Power: a probability outside it is refused.
+Apart, so that an agent carries no scipy.
+Null: it agrees with scipy over its whole domain.  Power: a probability outside it is refused.
+
+Frozen: engine/special.py as it first was, which bench/engine.py measures against and nobody else uses.
 """
 
 from typing import Final
@@ -9,7 +11,6 @@ from typing import Final
 import numpy as np
 
 from tessera.engine.arrays import Bools, Floats
-from tessera.engine.chi_square_table import QUANTILES
 
 MAD_TO_SD: Final = 1.4826  # median absolute deviation to standard deviation, of a Gaussian
 
@@ -105,18 +106,3 @@ def _polynomial(x: Floats, coefficients: tuple[float, ...]) -> Floats:
         value *= x
         value += coefficient
     return value
-
-
-def chi_square_quantile(p: float, df: int) -> float:
-    """Return the ``p`` quantile of the chi-square law with ``df`` degrees of freedom.
-
-    Tabulated only (source: scipy, written by bench/make_chi_square_table.py).
-    Raises ``ValueError`` that names what exists for any other ``p`` or ``df``.
-    """
-    row = QUANTILES.get(p)
-    if row is None or not 1 <= df <= len(row):
-        known = ", ".join(str(probability) for probability in QUANTILES)
-        degrees = len(next(iter(QUANTILES.values())))
-        message = f"no chi-square quantile p={p}, df={df}: p in {{{known}}}, df in 1..{degrees}"
-        raise ValueError(message)
-    return row[df - 1]
