@@ -3,7 +3,7 @@
 Apart, because this is where a rank becomes evidence and where "too small to care" is decided.
 Null: the mean factor of uniform ranks is at most 1.  Power: ranks pushed to one end grow it.
 
-Frozen: engine/bets.py as it first was, which bench/engine.py measures against and nobody else uses.
+Frozen: engine/bets.py as it first was, for bench/engine.py to measure against.
 """
 
 from typing import Final

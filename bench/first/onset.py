@@ -3,7 +3,7 @@
 Apart, because every channel runs its bets through this one machine and no other.
 Null: fair bets keep the mean at 1 at any stopping time.  Power: no healthy past delays a fault.
 
-Frozen: engine/onset.py as it first was, which bench/engine.py measures against and nobody else uses.
+Frozen: engine/onset.py as it first was, for bench/engine.py to measure against.
 """
 
 from dataclasses import dataclass

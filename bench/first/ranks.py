@@ -3,7 +3,7 @@
 Apart, because the guarantee of every bet rests on it: fixed knots, randomised rank, then count.
 Null: exchangeable residuals give iid uniform ranks.  Power: a shifted residual ranks at the end.
 
-Frozen: engine/ranks.py as it first was, which bench/engine.py measures against and nobody else uses.
+Frozen: engine/ranks.py as it first was, for bench/engine.py to measure against.
 """
 
 from dataclasses import dataclass

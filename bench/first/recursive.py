@@ -3,7 +3,7 @@
 Apart, because offsets and unequal loadings vanish here and nowhere else, without a look ahead.
 Null: Gaussian noise about any line gives iid normal residuals.  Power: a shift shows in the next.
 
-Frozen: engine/recursive.py as it first was, which bench/engine.py measures against and nobody else uses.
+Frozen: engine/recursive.py as it first was, for bench/engine.py to measure against.
 """
 
 from dataclasses import dataclass

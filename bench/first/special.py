@@ -3,7 +3,7 @@
 Apart, so that an agent carries no scipy.
 Null: it agrees with scipy over its whole domain.  Power: a probability outside it is refused.
 
-Frozen: engine/special.py as it first was, which bench/engine.py measures against and nobody else uses.
+Frozen: engine/special.py as it first was, for bench/engine.py to measure against.
 """
 
 from typing import Final
