@@ -4,8 +4,9 @@ Apart, because every module of the engine speaks in these types and none owns th
 Holds: rows taken and put back leave a state as it was, and others alone.  Fails: an infinity.
 """
 
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,14 @@ Bools = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.uint64]
 
 State = TypeVar("State")
+
+PART: Final = 8192  # streams whose intermediate arrays stay in the cache
+
+
+def parts(n: int) -> Iterator[slice]:
+    """Yield the neighbouring rows of ``n`` streams that are best worked on together."""
+    for start in range(0, n, PART):
+        yield slice(start, min(start + PART, n))
 
 
 def refuse_infinite(name: str, values: npt.NDArray[np.floating[Any]]) -> None:

@@ -14,6 +14,7 @@ from .arrays import (
     Ints,
     Words,
     keep_rows,
+    parts,
     put_rows,
     refuse_infinite,
     take_rows,
@@ -287,7 +288,8 @@ class ChangeChannel:
         w = np.where(may_bet & np.isfinite(self.kappa), w, np.nan)
         u = self._ranks.rank(w, uniforms(self.keys, block), learn)
         z = normal_scores(u)
-        bets = normal_score_bets(z, np.where(np.isfinite(self.kappa), self.kappa, 1.0))
-        self.mixture.step(bets, block)
+        kappa = np.where(np.isfinite(self.kappa), self.kappa, 1.0)
+        for rows in parts(len(z)):
+            self.mixture.step(normal_score_bets(z[rows], kappa[rows]), block, rows)
         self._memory.update(z)
         return self._windows.update(z)
