@@ -166,11 +166,7 @@ def knowledge_of(baseline: Baseline) -> Knowledge:
             last_c=np.full(len(baseline.streams), np.nan),
             steps=c["steps"].astype(np.int64),
         ),
-        ranks=Ranks(
-            knots=c["knots"].astype(np.float32),
-            counts=c["counts"].astype(np.uint32),
-            total=c["total"].astype(np.int64),
-        ),
+        ranks=Ranks.holding(c["knots"].astype(np.float32), c["counts"].astype(np.int64)),
         memory=Memory(
             ring=c["ring"].astype(np.float64),
             scores=c["scores"].astype(np.int64),
@@ -190,8 +186,7 @@ def columns_of(known: Knowledge) -> dict[str, Array]:
         "p": known.regression.p,
         "steps": known.regression.steps,
         "knots": known.ranks.knots,
-        "counts": known.ranks.counts,
-        "total": known.ranks.total,
+        "counts": known.ranks.counts.astype(np.uint32),
         "ring": known.memory.ring,
         "scores": known.memory.scores,
         "window_total": known.memory.total,

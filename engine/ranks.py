@@ -57,6 +57,23 @@ class Ranks:
         below = np.zeros((_GROUPS + 1, n), dtype=np.uint32)
         return cls(fences.T, below.T, np.zeros((n, _GROUPS, 3), dtype=np.uint64))
 
+    @classmethod
+    def holding(cls, knots: npt.NDArray[np.float32], counts: Ints) -> Self:
+        """Return streams with ``knots`` (n, 63) and ``counts`` (n, 64) as the properties tell.
+
+        Raises ``ValueError`` for a stream that counts more than 2,097,151.
+        """
+        if counts.sum(axis=1).max(initial=0) > MOST:
+            message = f"a stream counts at most {MOST} residuals"
+            raise ValueError(message)
+        made = cls.start(len(knots))
+        made._fix(np.arange(len(knots)), knots)  # noqa: SLF001 - of this class
+        parts = counts.reshape(-1, _GROUPS, 4)
+        made.below[:, 1:] = np.cumsum(parts.sum(axis=2), axis=1)
+        below = np.cumsum(parts[:, :, :3], axis=2).astype(np.uint64)
+        made.leaves[:, :, 2] = (below << _LOWER[1:]).sum(axis=2, dtype=np.uint64)
+        return made
+
     @property
     def knots(self) -> npt.NDArray[np.float32]:
         """Return the knots (n, 63), ascending."""
@@ -87,7 +104,9 @@ class Ranks:
             message = f"{len(rows)} rows need {BASELINE} residuals each, not {baseline.shape}"
             raise ValueError(message)
         refuse_infinite("a baseline residual", baseline)
-        knots = _knots(baseline).astype(np.float32)
+        self._fix(rows, _knots(baseline).astype(np.float32))
+
+    def _fix(self, rows: Ints, knots: npt.NDArray[np.float32]) -> None:
         leaves = np.zeros((len(rows), _GROUPS, 6), dtype=np.float32)
         leaves[:, :, :3] = np.pad(knots, ((0, 0), (0, 1))).reshape(-1, _GROUPS, 4)[:, :, :3]
         self.fences[rows] = knots[:, 3::4]

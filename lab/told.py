@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from ..engine.evalue import Validity
 from ..engine.moments import Tier
-from ..proto.baseline_file import Baseline, Cell
+from ..proto.baseline_file import Baseline, Cell, blocks_of
 
 
 def learned_lines(baseline: Baseline) -> list[str]:
@@ -42,7 +42,7 @@ def _row(baseline: Baseline, cell: Cell) -> str:
 
 
 def _tiers(baseline: Baseline, cell: Cell) -> Iterator[tuple[str, int]]:
-    total = baseline.columns["total"]
+    total = blocks_of(baseline.columns)
     found = Counter(
         Tier.of(int(total[i])).word
         for i, s in enumerate(baseline.streams)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ...engine.calibration import WINDOWS, Calibration
 from ...engine.evalue import Validity
 from ...engine.moments import Tier
-from ...proto.baseline_file import Baseline, Cell, Stream
+from ...proto.baseline_file import Baseline, Cell, Stream, blocks_of
 from ..state.fleet import Fleet
 from .cell import ChangeCell
 from .lengths import Lengths
@@ -32,6 +32,7 @@ class WarmStart:
         self.id = baseline.id
         self.cold: list[tuple[str, str]] = []
         self._baseline, self._fleet, self._lengths = baseline, fleet, lengths
+        self._counted = blocks_of(baseline.columns)
         self._cells = {(c.pool, c.metric, c.slow): i for i, c in enumerate(baseline.cells)}
         self._streams = {(s.shard, s.metric, s.rung): i for i, s in enumerate(baseline.streams)}
 
@@ -105,7 +106,7 @@ class WarmStart:
         return at, ""
 
     def _blocks(self, stream: int) -> int:
-        return int(self._baseline.columns["total"][stream])
+        return int(self._counted[stream])
 
     def _fill(self, cell: ChangeCell, at: int, record: Cell, found: dict[int, int]) -> None:
         cell.phi = nan if record.phi is None else record.phi

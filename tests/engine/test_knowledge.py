@@ -100,6 +100,7 @@ def test_what_is_put_together_is_what_was_taken_apart() -> None:
     put(whole, EVERY[::2], known.only(EVERY[::2]))
     put(whole, EVERY[1::2], known.only(EVERY[1::2]))
     np.testing.assert_array_equal(whole.ranks.counts, known.ranks.counts)
+    np.testing.assert_array_equal(whole.ranks.knots, known.ranks.knots)
     np.testing.assert_array_equal(whole.regression.theta, known.regression.theta)
     np.testing.assert_array_equal(whole.scale, known.scale)
 

@@ -212,3 +212,23 @@ def test_a_stream_that_has_counted_all_it_can_goes_on_ranking_among_them(w: floa
     assert ranks.total[0] == ranks.counts[0].max() == MOST
     assert ranks.rank(np.full(1, 100.0), half, learn)[0] >= 0.5
     assert ranks.total[0] == MOST
+
+
+def test_streams_that_hold_what_others_told_go_on_as_they_do() -> None:
+    rng = np.random.default_rng(11)
+    made = Ranks.start(5)
+    made.set_knots(np.arange(5), rng.normal(size=(5, BASELINE)))
+    every, half = np.ones(5, dtype=np.bool_), np.full(5, 0.5)
+    for _ in range(300):
+        made.rank(rng.normal(size=5), half, every)
+    held = Ranks.holding(made.knots, made.counts)
+    np.testing.assert_array_equal(held.leaves, made.leaves)
+    np.testing.assert_array_equal(held.below, made.below)
+    w = rng.normal(size=5)
+    np.testing.assert_array_equal(held.rank(w, half, every), made.rank(w, half, every))
+
+
+def test_more_than_a_stream_can_count_is_refused() -> None:
+    counts = np.full((1, 64), 2**20)
+    with pytest.raises(ValueError, match="at most 2097151"):
+        Ranks.holding(np.zeros((1, 63), dtype=np.float32), counts)

@@ -54,9 +54,8 @@ def columns(count: int, blocks: int = 100) -> dict[str, Array]:
     made["p"] = np.tile([0.1, 0.0, 0.1], (count, 1))
     made["steps"] = np.full(count, 150 + blocks, dtype=np.int64)
     made["knots"] = np.tile(np.linspace(-3, 3, 63, dtype=np.float32), (count, 1))
-    below = np.linspace(0, blocks, 64).astype(np.uint32)
-    made["counts"] = np.tile(below, (count, 1))
-    made["total"] = np.full(count, blocks, dtype=np.int64)
+    bins = np.full(64, blocks // 64) + (np.arange(64) < blocks % 64)
+    made["counts"] = np.tile(bins.astype(np.uint32), (count, 1))
     return made
 
 
