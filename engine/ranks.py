@@ -20,6 +20,7 @@ _BODY: Final = 47  # knots at quantiles i / 48
 _KNOTS: Final = _BODY + 2 * _TAILS.size  # 63
 _BINS: Final = _KNOTS + 1
 _MEAN_DEVIATION_TO_SD: Final = 1.2533
+_FARTHEST: Final = float(np.finfo(np.float32).max)  # a knot is never infinite
 _CHUNK: Final = 8192  # streams whose 63 comparisons stay in the cache
 _GOLDEN: Final = 0x9E3779B97F4A7C15
 
@@ -55,7 +56,7 @@ class Ranks:
             message = f"{len(rows)} rows need {BASELINE} residuals each, not {baseline.shape}"
             raise ValueError(message)
         refuse_infinite("a baseline residual", baseline)
-        self.knots[rows] = _knots(baseline)
+        self.knots[rows] = np.clip(_knots(baseline), -_FARTHEST, _FARTHEST)
         self.counts[rows] = 0
         self.total[rows] = 0
 
@@ -79,7 +80,8 @@ class Ranks:
         knots, counts, total = self.knots[rows].T, self.counts[rows].T, self.total[rows]
         ranked = ~np.isnan(w) & ~np.isnan(knots[0])
         counted = learn & ranked
-        above = np.greater(knots, w.astype(np.float32), out=scratch[:, : w.size])
+        with np.errstate(over="ignore"):  # beyond float32 is outside all knots
+            above = np.greater(knots, w.astype(np.float32), out=scratch[:, : w.size])
         place = _KNOTS - np.add.reduce(above.view(np.uint8), axis=0, dtype=np.uint8).astype(np.intp)
         if not counted.all():
             above &= counted

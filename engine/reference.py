@@ -5,12 +5,12 @@ decides which median it is, and on that hangs that no evidence is made of the ro
 Null: a row's own value does not move what it is compared with.  Power: its peers' do.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Bools, Floats, Ints
+from .arrays import Bools, Floats, Ints, refuse_infinite
 from .change import OFFSET_BLOCKS, ChangeChannel
 from .outcome import Summary
 from .peers import bad_side_median, leave_one_out_median, plain_median
@@ -40,6 +40,13 @@ class BlockPeers:
             summary.count_demeaned.ravel(),
             summary.s3_demeaned.reshape(-1, 3),
         )
+
+    def __post_init__(self) -> None:
+        """Refuse an infinity before any stream has taken its part of the block."""
+        for part in fields(self):
+            values = getattr(self, part.name)
+            if values.dtype.kind == "f":
+                refuse_infinite(part.name, values)
 
 
 def reference(channel: ChangeChannel, at: Ints, row: Ints, peers: BlockPeers) -> Floats:
