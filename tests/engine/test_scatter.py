@@ -112,11 +112,11 @@ def test_a_row_with_a_gap_has_no_distance_and_the_others_keep_theirs() -> None:
     assert distances[[0, 1, 3]] == pytest.approx(expected[[0, 1, 3]], rel=1e-12)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -1e200])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1e31])
 def test_a_number_no_scatter_can_hold_is_named(bad: float) -> None:
     rows = gaussian(50, 2, 13)
     rows[3, 1] = bad
-    with pytest.raises(ValueError, match=r"rows\[3, 1\] is .*within 1e150"):
+    with pytest.raises(ValueError, match=r"rows\[3, 1\] is .*within 1e30"):
         fit(rows)
 
 
