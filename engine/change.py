@@ -107,6 +107,10 @@ class ChangeChannel:
             return np.empty(0, dtype=np.int64)
         return np.flatnonzero(~self.settled & (self.observed >= LEARNING_BLOCKS))
 
+    def may_settle(self) -> Ints:
+        """Return the rows that have learned and know their φ."""
+        return np.intersect1d(self.ready(), np.flatnonzero(np.isfinite(self.phi)))
+
     def settle(self, rows: Ints) -> Settled:
         """End the learning of ``rows`` (all with ``phi`` set): regression, scale and knots.
 

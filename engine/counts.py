@@ -107,6 +107,11 @@ class CountsChannel:
         self.odds[rows] = odds
         self.mixture.restart(rows, np.full(len(rows), horizon, dtype=np.int64))
 
+    def forget(self, rows: Ints) -> None:
+        """Let ``rows`` be as if just opened; they keep their margin and bet at once."""
+        self.observed[rows] = 0
+        self.mixture.restart(rows, self.mixture.horizon[rows])
+
     def log_m(self) -> Floats:
         """Return ln M (n,): 0 where nothing was bet yet."""
         return self.mixture.log_m()

@@ -77,7 +77,7 @@ class JointChannel:
         length = np.sqrt(np.square(np.clip(white, -LARGEST, LARGEST)).sum(axis=1))
         return np.where(complete, np.minimum(length, LARGEST), np.nan)
 
-    def ready(self) -> Ints:
+    def may_settle(self) -> Ints:
         """Return the rows that have their knots' distances and wait to be settled."""
         return np.flatnonzero(~self.settled & (self._told >= BASELINE))
 
@@ -192,4 +192,3 @@ def scores_in_order(values: Floats, keys: Words) -> Floats:
         below, among = (before < now).sum(axis=1), (before == now).sum(axis=1)
         u[:, b] = (below + uniforms(keys, b) * (among + 1.0)) / (b + 1.0)
     return normal_scores(u)
-

@@ -4,8 +4,8 @@ from math import comb, exp, log
 
 import numpy as np
 import pytest
-from scipy.integrate import quad  # type: ignore[import-untyped]  # it ships no types
-from scipy.special import xlog1py, xlogy  # type: ignore[import-untyped]  # as above
+from scipy.integrate import quad
+from scipy.special import xlog1py, xlogy
 
 from tessera.engine import counts, onset
 from tessera.engine.arrays import Floats
@@ -38,6 +38,10 @@ def outcomes(total: int, members: int, odds: float = ODDS) -> tuple[Floats, floa
 
 def binomial(total: int, p: float) -> Floats:
     return np.array([comb(total, k) * p**k * (1.0 - p) ** (total - k) for k in range(total + 1)])
+
+
+def poisson(rng: np.random.Generator, rate: Floats, blocks: int) -> Floats:
+    return rng.poisson(rate, (blocks, len(rate))).astype(np.float64)
 
 
 def channel(n: int, horizon: int = 1000) -> CountsChannel:
@@ -130,7 +134,7 @@ def test_null_members_that_err_alike_or_twice_as_often_keep_villes_bounds() -> N
     drawn = np.random.default_rng(5)
     rate = np.where(np.arange(64) % 8 == 0, 0.2, 0.1)  # an eighth errs at twice the rate of others
     highest = np.concatenate(
-        [play(channel(64), drawn.poisson(rate, (400, 64)) * 1.0).max(axis=0) for _ in range(12)]
+        [play(channel(64), poisson(drawn, rate, 400)).max(axis=0) for _ in range(12)]
     )
     assert (highest >= log(20.0)).mean() <= 0.05
     assert (highest >= CROSSING).mean() <= 0.01
@@ -140,12 +144,12 @@ def test_a_margin_of_one_is_broken_by_members_that_differ_so_the_null_test_can_f
     drawn = np.random.default_rng(5)
     rate = np.where(np.arange(64) % 8 == 0, 0.4, 0.1)
     made = CountsChannel(alike(64, 1.0), 1000)
-    highest = play(made, drawn.poisson(rate, (400, 64)) * 1.0).max(axis=0)
+    highest = play(made, poisson(drawn, rate, 400)).max(axis=0)
     assert (highest[::8] >= CROSSING).mean() > 0.5
 
 
 def test_power_a_member_that_errs_alone_once_a_block_is_found_within_a_dozen() -> None:
-    x = np.random.default_rng(6).poisson(0.01, (120, 64)) * 1.0
+    x = poisson(np.random.default_rng(6), np.full(64, 0.01), 120)
     x[60:, 5] += 1.0
     made = channel(64)
     log_m = play(made, x)
@@ -189,7 +193,7 @@ def test_a_new_epoch_begins_with_nothing_said() -> None:
 
 def test_what_is_restored_goes_on_to_the_last_bit() -> None:
     known = named(counts, onset)
-    x = np.random.default_rng(8).poisson(0.3, (60, 5)) * 1.0
+    x = poisson(np.random.default_rng(8), np.full(5, 0.3), 60)
     made = channel(5)
     play(made, x)
     again = restored(snapshot(made, known), known)
