@@ -87,6 +87,20 @@ class LevelPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class CountsPlan:
+    """Parameters of one counted metric of one peer group.
+
+    ``odds`` >= 1: times the odds of its exposure that a healthy member may err.
+    """
+
+    metric: str
+    group: str
+    rung: int
+    odds: float
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The only source of parameters; an agent chooses none.
 
@@ -107,6 +121,7 @@ class Plan:
     from_block: Mapping[int, int] = field(default_factory=dict)
     epochs: Mapping[str, int] = field(default_factory=dict)
     direction: Mapping[str, int] = field(default_factory=dict)
+    counts: tuple[CountsPlan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +147,8 @@ class Down:
     """Three central order statistics of one peer group, going down once per block.
 
     ``count`` (M,) and ``s3`` (M, 3) of raw values; the same of offset-demeaned values;
-    ``included`` (S,) rows of the receiving host that stand in them.
+    ``included`` (S,) rows of the receiving host that stand in them. ``total`` (M,) is the sum of
+    the group's raw values in columns that are counted, NaN in the others; None = none is.
     """
 
     group: str
@@ -144,6 +160,7 @@ class Down:
     s3_demeaned: Float32s
     included: Bits
     plan: int = 0
+    total: Float32s | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,7 @@ def _learning(books: Books, row: int, learns: Bools) -> Iterator[str]:
         what = f"{channel} of {_metrics(books.fleet, columns.tolist())} is learning"
         if part == LEVEL:
             group = int(books.fleet.group[row])
-            yield f"{what}: {books.planner.level.reason(group, int(columns[0]))}"
+            yield f"{what}: {books.planner.why_no_level(group, int(columns[0]))}"
             continue
         least = _blocks(books, part, row, columns.tolist())
         rest = "" if least < LEARNING_BLOCKS else ", and waits for the others of its pool"

@@ -17,6 +17,7 @@ from ..combine.peers import Summaries
 from ..state.fleet import Fleet
 from ..state.move import Move
 from .change import ChangeBook
+from .counts import CountsBook
 from .epochs import Epochs
 from .level import LevelBook
 from .members import Members
@@ -64,6 +65,7 @@ class Planner:
             fleet, self.epochs, shortest=shortest, horizon=horizon, fixed_rungs=fixed_rungs
         )
         self.level = LevelBook(fleet, self.epochs, shortest)
+        self.counts = CountsBook(fleet, shortest)
         self.members = Members(fleet)
         self._weights = _weights(self._rungs())
         self._own_epochs = np.zeros(len(fleet.rows), dtype=np.int64)
@@ -93,6 +95,7 @@ class Planner:
             },
             change=tuple(self.change.plans()),
             level=tuple(self.level.plans()),
+            counts=tuple(self.counts.plans()),
             horizon=self._horizon,
             from_block=from_block or {},
             epochs={
@@ -121,6 +124,7 @@ class Planner:
         self.members.inherit(former.members, move)
         self.change.inherit(former.change, move)
         self.level.inherit(former.level, move)
+        self.counts.inherit(former.counts, move)
         self._own_epochs[move.rows[1]] = former._own_epochs[move.rows[0]]  # noqa: SLF001 - of this class
         self._reports.inherit(former._reports, move)  # noqa: SLF001 - of this class
         self._begin_changed(former, move)
@@ -168,13 +172,16 @@ class Planner:
             [
                 np.minimum(self.change.validity(slow=False), by_members[0][:, None]),
                 np.minimum(self.change.validity(slow=True), by_members[0][:, None]),
-                np.minimum(self.level.validity(), by_members[1][:, None]),
+                np.minimum(
+                    np.maximum(self.level.validity(), self.counts.validity()),
+                    by_members[1][:, None],
+                ),
             ]
         )
         epochs = [
             self.change.epochs(slow=False),
             self.change.epochs(slow=True),
-            self.level.epochs(),
+            np.maximum(self.level.epochs(), self.counts.epochs()),
         ]
         own = np.maximum(np.stack(epochs).transpose(0, 2, 1), self._own_epochs)
         return Parts(
@@ -193,8 +200,17 @@ class Planner:
         if self.members.classes()[channel, group] < Validity.CONSTRUCTION:
             return f"only {self.members.reliable()[channel, group]} members"
         if part == LEVEL:
-            return self.level.reason(group, column)
+            return self.why_no_level(group, column)
         return self.change.reason(int(self._fleet.pool[row]), column, slow=part == SLOW)
+
+    def why_no_level(self, group: int, column: int) -> str:
+        """Return what is held against a group's level part, or its counts; "" if nothing is."""
+        counted = self._fleet.metrics[column].counted
+        return (self.counts if counted else self.level).reason(group, column)
+
+    def abstaining(self) -> Bools:
+        """Return which level parts and counts (R, M) are of a group that abstains."""
+        return self.level.abstaining() | self.counts.abstaining()
 
     def hear_counts(self, summaries: Summaries) -> bool:
         """Take the members of each group in one block; say whether the plan changed."""
@@ -237,7 +253,7 @@ class Planner:
         rungs = [
             self.change.rungs(slow=False),
             self.change.rungs(slow=True),
-            self.level.rungs(),
+            np.maximum(self.level.rungs(), self.counts.rungs()),
         ]
         return np.stack(rungs).transpose(0, 2, 1)
 
