@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from .columns import split, thinned
 from .messages import (
     ChangePlan,
     Down,
@@ -26,7 +27,6 @@ from .schema import ingest
 
 Cell = TypeVar("Cell", ChangePlan, LevelPlan)
 
-SCORE = "mean"  # the only score of a stream that this version speaks of
 MOST_COUNTED = np.iinfo(np.uint16).max  # a group of more members is of so many
 
 
@@ -38,10 +38,11 @@ def inventory(message: Inventory) -> ingest.Inventory:
         version=message.version,
         shards=[_shard(row) for row in message.shards],
         streams=[
-            ingest.StreamRow(metric=metric, score=SCORE, unit=unit)
-            for metric, unit in zip(message.metrics, units, strict=True)
+            ingest.StreamRow(metric=metric, score=score, unit=unit)
+            for (metric, score), unit in zip(map(split, message.metrics), units, strict=True)
         ],
         boot_id=message.boot_id,
+        interval_seconds=message.interval,
     )
 
 
@@ -81,6 +82,7 @@ def plan(message: Plan, shards: Collection[str]) -> ingest.Plan:
 
 def up1(message: Up1) -> ingest.Up1:
     """Return block values as they travel."""
+    (message,), columns = thinned([message])
     return ingest.Up1(
         plan=message.plan,
         inventory=message.inventory,
@@ -89,6 +91,7 @@ def up1(message: Up1) -> ingest.Up1:
         x=pack(message.x, np.float32),
         offset=pack(message.offset, np.float32),
         eligible=pack(message.eligible, np.bool_),
+        columns=_listed(columns),
     )
 
 
@@ -100,17 +103,20 @@ def downs(messages: Sequence[Down]) -> ingest.Down:
     if len({(down.plan, down.rung, down.block) for down in messages}) != 1:
         text = f"{len(messages)} summaries of different blocks or plans cannot go together"
         raise ValueError(text)
+    messages, columns = thinned(messages)
     first = messages[0]
     return ingest.Down(
         plan=first.plan,
         rung=first.rung,
         block=first.block,
         summaries=[_summary(down) for down in messages],
+        columns=_listed(columns),
     )
 
 
 def up2(message: Up2) -> ingest.Up2:
     """Return evidence as it travels; log M must be rounded down already (``pack.floored``)."""
+    (message,), columns = thinned([message])
     return ingest.Up2(
         plan=message.plan,
         inventory=message.inventory,
@@ -132,6 +138,7 @@ def up2(message: Up2) -> ingest.Up2:
         long_run=_maybe(message.long_run, np.float32),
         long_run_scores=_maybe(message.long_run_scores, np.int32),
         review=None if message.review is None else _review(message.review),
+        columns=_listed(columns),
     )
 
 
@@ -213,6 +220,11 @@ def _review(notes: LevelNotes) -> ingest.LevelReport:
         runs=pack(notes.runs, np.int32),
         plusses=pack(notes.plusses, np.int32),
     )
+
+
+def _listed(columns: npt.NDArray[np.int64] | None) -> ingest.Array | None:
+    """Return which columns a message has, or nothing where it has them all."""
+    return None if columns is None else pack(columns, np.uint16)
 
 
 def _dated(onset: npt.NDArray[np.int64]) -> ingest.Array | None:

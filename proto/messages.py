@@ -44,7 +44,12 @@ class ShardRow:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What a host has: its rows and columns until the next version; ``units`` of ``metrics``."""
+    """What a host has: its rows and columns until the next version.
+
+    ``metrics`` are the names of the columns: of a metric that is read, which is a column of its
+    own, or that and a score of it behind a slash. ``units`` are theirs; ``interval`` s lie between
+    two readings.
+    """
 
     host: str
     version: int
@@ -52,6 +57,7 @@ class Inventory:
     metrics: tuple[str, ...]
     units: tuple[str, ...] = ()
     boot_id: str = ""
+    interval: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ class ChangeBook:
     ) -> None:
         """Open a fast and a slow cell for each pool and metric, from the catalogue's rungs.
 
+        One cell, the fast one, for a score beside the mean; none if it cannot learn in time.
         ``shortest`` rung and ``horizon`` in seconds; ``fixed_rungs``: τ moves none of them.
         """
         self._fleet = fleet
@@ -56,6 +57,10 @@ class ChangeBook:
             rows = np.flatnonzero((fleet.pool == pool) & enough)
             for column, metric in enumerate(fleet.metrics if len(rows) else ()):
                 fast, slow = self._lengths.start(metric.fast, metric.slow)
+                if not metric.paired:
+                    fast, slow = metric.fast, 0
+                    if not self._lengths.fits(fast):
+                        continue
                 self._open(pool, column, fast, rows, slow=False)
                 if slow:
                     self._open(pool, column, slow, rows, slow=True)

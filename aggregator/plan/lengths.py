@@ -42,6 +42,10 @@ class Lengths:
             return LADDER[-1], 0
         return rungs(2.0 * max(fast, self.shortest), shortest=self.shortest)
 
+    def fits(self, rung: int) -> bool:
+        """Say whether a stream at ``rung``, which no other can take the place of, is of use."""
+        return self.shortest <= rung <= self.longest
+
     def asked(self, phi: float, fast: int, slow: int, refresh: float) -> tuple[int, int]:
         """Return the rungs that ``phi``, found at ``fast``, asks for; those there are if near.
 

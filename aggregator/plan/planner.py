@@ -30,7 +30,8 @@ Classes = npt.NDArray[np.int8]
 
 FAST, SLOW, LEVEL = 0, 1, 2  # first axis of the parts
 CHANGE_SHARE = 0.5  # weight of the change channel where a row has both channels
-FAST_SHARE = 0.5  # of the change channel's weight
+FAST_SHARE = 0.5  # of the change channel's weight for means
+MEAN_SHARE = 0.5  # of the change channel's weight where a row has other scores beside means
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ class Planner:
         self.level = LevelBook(fleet, self.epochs, shortest)
         self.counts = CountsBook(fleet, shortest)
         self.members = Members(fleet)
-        self._weights = _weights(self._rungs())
+        paired = np.array([metric.paired for metric in fleet.metrics], dtype=np.bool_)
+        self._weights = _weights(self._rungs(), paired)
         self._own_epochs = np.zeros(len(fleet.rows), dtype=np.int64)
         self._reports = Reports(len(fleet.rows), len(fleet.metrics))
 
@@ -272,15 +274,27 @@ def _windows(heard: Sequence[tuple[Ints, Outcome]]) -> tuple[Ints, dict[int, Flo
     return np.concatenate([rows for rows, _ in heard]), sums
 
 
-def _weights(rungs: Ints) -> Floats:
+def _weights(rungs: Ints, paired: Bools) -> Floats:
     """Return the weights (3, M, R) of the parts, fixed for good: they add up to 1 for each row.
 
     Half for each channel that the row has, within the change channel half for each rung, and
-    the metrics of a channel share alike.
+    the metrics of a channel share alike. Columns that are not ``paired`` (M,), the scores beside
+    the mean, take half of the change channel's weight together, all of it where it has no means.
     """
     share = np.array([CHANGE_SHARE * FAST_SHARE, CHANGE_SHARE * (1 - FAST_SHARE), 1 - CHANGE_SHARE])
     exists = rungs > 0
-    metrics = np.maximum(exists.sum(axis=1, keepdims=True), 1)
-    weights = np.where(exists, share[:, None, None] / metrics, 0.0)
+    others = exists[FAST] & ~paired[:, None]
+    weights = share[:, None, None] * _alike(exists & paired[:, None])
+    of_means = weights[:LEVEL].sum(axis=(0, 1))
+    means, beside = of_means > 0, others.any(axis=0)
+    weights[:LEVEL] *= np.where(beside, MEAN_SHARE, 1.0)
+    left = np.where(means, of_means * (1 - MEAN_SHARE), CHANGE_SHARE)
+    weights[FAST] += left * _alike(others)
     total = weights.sum(axis=(0, 1), keepdims=True)
     return np.where(total > 0, weights / np.where(total > 0, total, 1.0), 0.0)
+
+
+def _alike(exists: Bools) -> Floats:
+    """Return what each of the columns that exist (…, M, R) has of 1."""
+    shared: Floats = exists / np.maximum(exists.sum(axis=-2, keepdims=True), 1)
+    return shared

@@ -71,7 +71,9 @@ shards = st.builds(
 @st.composite
 def inventories(draw: st.DrawFn) -> Inventory:
     """Draw what a host has."""
-    metrics = tuple(draw(st.lists(names, max_size=4, unique=True)))
+    words = st.sampled_from(["", "/spread", "/oscillation", "/spike", "/joint"])
+    named = st.tuples(names, words).map("".join)
+    metrics = tuple(draw(st.lists(named, max_size=4, unique=True)))
     some = st.tuples(*([texts] * len(metrics))).filter(any) if metrics else st.just(())
     rows = draw(st.lists(shards, max_size=4, unique_by=lambda row: row.id))
     units = draw(st.one_of(st.just(()), some))
