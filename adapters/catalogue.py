@@ -12,6 +12,8 @@ from types import MappingProxyType
 
 from .document import BadDocument, read_document
 from .metric import (
+    BESIDE,
+    JOINT,
     LADDER,
     SCORES,
     BadMetric,
@@ -24,9 +26,11 @@ from .metric import (
     split,
     with_fields,
 )
-from .scored import scored
+from .scored import judged_together, scored, together
 
 __all__ = [
+    "BESIDE",
+    "JOINT",
     "LADDER",
     "SCORES",
     "BadDocument",
@@ -38,6 +42,7 @@ __all__ = [
     "default_catalogue",
     "level_block",
     "read_catalogue",
+    "together",
 ]
 
 _EQUALS = log1p(0.05)  # 5 % among equals
@@ -55,11 +60,11 @@ _Pace = tuple[float, int, int]  # tau, fast and slow block, all in seconds
 class Catalogue:
     """Rows by name; names without a row follow the rules for suffixes.
 
-    ``scores`` are those that any row may ask for here.
+    ``scores`` are those that any row may ask for here, and whether columns are judged jointly.
     """
 
     rows: Mapping[str, Metric]
-    scores: tuple[Score, ...] = SCORES
+    scores: tuple[Score, ...] = BESIDE
 
     def of(self, name: str, interval: float = 0.0) -> Metric:
         """Return the row called ``name``, or what its suffix says, or a row without a margin.
@@ -68,6 +73,8 @@ class Catalogue:
         readings ``interval`` seconds apart.
         """
         base, score = split(name)
+        if score == JOINT:
+            return judged_together()
         if score != "mean":
             return scored(self.of(base), score, interval)
         row = self.rows.get(name)
@@ -79,6 +86,8 @@ class Catalogue:
         """Say whether evidence is made of a column: a score must be asked for by its metric."""
         base, score = split(name)
         row = self.of(base)
+        if score == JOINT:
+            return score in self.scores
         return row.judged and (score == "mean" or score in row.scores)
 
     def meant(self, name: str) -> str | None:

@@ -28,6 +28,9 @@ FAMILIES: Mapping[Score, str] = {
     "spike": "E spike",
 }
 SCORES: tuple[Score, ...] = ("oscillation", "spike", "spread")  # that a row may ask for, by name
+JOINT: Score = "joint"  # the score, and the name, of the one column that judges others together
+BESIDE: tuple[Score, ...] = (*SCORES, JOINT)  # all that is judged beside means
+COUNTS = "counts"  # what evidence from a column that is counted is called
 MARK = "/"  # between the name of a metric and that of a score
 
 LADDER = (1, 2, 5, 10, 30, 60, 120, 300, 600)  # block lengths in seconds
@@ -85,8 +88,13 @@ class Metric:
 
     @property
     def judged(self) -> bool:
-        """Say whether evidence is made of it: counts, events and states have other engines."""
-        return self.kind in {"gauge", "counter"}
+        """Say whether evidence is made of it: events and states have other engines."""
+        return self.kind in {"gauge", "counter", "counts"}
+
+    @property
+    def counted(self) -> bool:
+        """Say whether its errored ticks are counted, and nothing else is made of it."""
+        return self.kind == "counts"
 
     @property
     def base(self) -> str:
@@ -96,19 +104,21 @@ class Metric:
     @property
     def family(self) -> str:
         """Return what evidence from this column is called."""
-        return FAMILIES[self.score]
+        return COUNTS if self.counted else FAMILIES[self.score]
 
     @property
     def paired(self) -> bool:
         """Say whether it has a fast and a slow change stream, whose rungs τ moves; else one."""
-        return self.score == "mean"
+        return self.score == "mean" and not self.counted
 
 
 def split(name: str) -> tuple[str, Score]:
     """Return the metric that is read and the score of a column called ``name``."""
     base, mark, last = name.rpartition(MARK)
-    for score in FAMILIES:
-        if mark and base and score == last != "mean":
+    if name == JOINT:
+        return name, JOINT
+    for score in SCORES:
+        if mark and base and score == last:
             return base, score
     return name, "mean"
 

@@ -4,28 +4,56 @@ Apart from the row, which describes what is read: here is which blocks a score n
 the row it keeps. Agents, aggregator and replay lay out their columns by these lines.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from .metric import LADDER, MARK, Direction, Metric, Score
+from .metric import JOINT, LADDER, MARK, Direction, Metric, Score, split
 
 READINGS: Final = 30  # of a block that a score is made of: fewer say little of a spread
-_SIDES: dict[Score, Direction] = {"spread": 0, "oscillation": 1, "spike": 1, "joint": 1}
+_SIDES: dict[Score, Direction] = {"spread": 0, "oscillation": 1, "spike": 1}
+_ENOUGH: Final = 2  # columns that can be judged together
 
 
-def with_scores(metrics: Iterable[Metric], interval: float = 0.0) -> tuple[Metric, ...]:
+def with_scores(
+    metrics: Iterable[Metric], interval: float = 0.0, *, jointly: bool = True
+) -> tuple[Metric, ...]:
     """Return ``metrics``, and behind each the columns of the scores that its row asks for.
 
     ``interval`` seconds lie between two readings. A score whose block would be longer than the
-    longest is left out.
+    longest is left out. If ``jointly``, and there are two means to judge so, a column does last.
     """
     found: list[Metric] = []
     for metric in metrics:
         found.append(metric)
-        if metric.judged and READINGS * max(metric.refresh, interval) <= LADDER[-1]:
+        if (
+            metric.paired
+            and metric.judged
+            and READINGS * max(metric.refresh, interval) <= LADDER[-1]
+        ):
             found.extend(scored(metric, score, interval) for score in metric.scores)
+    if jointly and sum(metric.paired and metric.judged for metric in found) >= _ENOUGH:
+        found.append(judged_together())
     return tuple(found)
+
+
+def judged_together() -> Metric:
+    """Return the column that judges others together; the plan gives it a rung of theirs."""
+    shortest = LADDER[0]
+    return Metric(
+        JOINT, "1", direction=1, tau=0.0, fast=shortest, slow=shortest, refresh=0.0, score=JOINT
+    )
+
+
+def together(names: Sequence[str]) -> tuple[int, tuple[int, ...]]:
+    """Return the place of the column among ``names`` that judges others jointly, and of those.
+
+    −1 and none where nothing does. A column that is counted is listed too: it shows nothing.
+    """
+    if JOINT not in names:
+        return -1, ()
+    means = tuple(j for j, name in enumerate(names) if split(name)[1] == "mean")
+    return names.index(JOINT), means
 
 
 def scored(metric: Metric, score: Score, interval: float = 0.0) -> Metric:

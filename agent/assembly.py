@@ -11,7 +11,7 @@ from typing import Final
 from .. import __version__
 from ..adapters.base import CounterSource, Shard
 from ..adapters.catalogue import Catalogue, default_catalogue
-from ..adapters.metric import Metric
+from ..adapters.metric import JOINT, Metric
 from ..proto.messages import Inventory
 from ..settings.clock import Clock
 from ..settings.folder import Folder, unwritable
@@ -76,7 +76,7 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     interval = interval_of(sources, settings.tick_seconds)
     shipped = replace(default_catalogue(), scores=settings.scores)
     read = await _metrics(sources, sampler, clock, catalogue_of(sources, shipped))
-    metrics = columns_of(read, interval)
+    metrics = columns_of(read, interval, jointly=JOINT in settings.scores)
     said = Named(settings.job, settings.role, settings.sku)
     try:
         found = survey(identity, shards, metrics, said, interval)

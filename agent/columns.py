@@ -11,9 +11,10 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from ..adapters.metric import Metric, Score
+from ..adapters.metric import JOINT, Metric, Score
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +22,15 @@ class Columns:
     """``read`` the R metrics whose ticks are taken; for each column of M the rest.
 
     ``source`` (M,) place of its metric in ``read``, ``scores`` (M) what is made of it,
-    ``direction`` (M,) bad side of that metric in {-1, 0, +1}.
+    ``direction`` (M,) bad side of that metric in {-1, 0, +1}; ``counted`` (M,): its errored ticks
+    are. The joint column is made of no ticks: it is never folded, its source means nothing.
     """
 
     read: tuple[Metric, ...]
     source: Ints
     scores: tuple[Score, ...]
     direction: Ints
+    counted: Bools
 
     @classmethod
     def of(cls, metrics: Sequence[Metric]) -> Self:
@@ -38,15 +41,17 @@ class Columns:
         read = tuple(metric for metric in metrics if metric.score == "mean")
         place = {metric.name: j for j, metric in enumerate(read)}
         for metric in metrics:
-            if metric.base not in place:
+            if metric.base not in place and metric.score != JOINT:
                 message = f"{metric.name} is a score of {metric.base}, which is not read"
                 raise ValueError(message)
-        source = np.array([place[metric.base] for metric in metrics], dtype=np.int64)
+        source = np.array([place.get(metric.base, 0) for metric in metrics], dtype=np.int64)
         side = np.array([metric.direction for metric in read], dtype=np.int64)
-        return cls(read, source, tuple(metric.score for metric in metrics), side[source])
+        counted = np.array([metric.counted for metric in metrics], dtype=np.bool_)
+        return cls(read, source, tuple(metric.score for metric in metrics), side[source], counted)
 
     @classmethod
     def means(cls, count: int) -> Self:
         """Return ``count`` columns that are the means of as many metrics without a name."""
         read = tuple(Metric(str(j), "") for j in range(count))
-        return cls(read, np.arange(count), ("mean",) * count, np.zeros(count, dtype=np.int64))
+        side, counted = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.bool_)
+        return cls(read, np.arange(count), ("mean",) * count, side, counted)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from ..adapters.metric import SCORES, Score
+from ..adapters.metric import BESIDE, Score
 from ..adapters.sources import SourceOptions
 from ..proto.refuse import LONGEST_TEXT
 from ..settings.address import SERVED, Address
@@ -51,7 +51,7 @@ class AgentSettings(Settings):
     beneath: str | None = None
     shards: tuple[str, ...] = ()
     began: float | None = None
-    scores: tuple[Score, ...] = SCORES
+    scores: tuple[Score, ...] = BESIDE
     tick_seconds: float = Field(default=1.0, ge=0.1, le=60.0)
     budget: float = Field(default=0.8, gt=0.0, le=60.0)
     log_layout: Layout = "text"

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from ..adapters.metric import JOINT
+from ..adapters.scored import together
 from ..engine.arrays import Ints
+from ..engine.joint_rows import Together
 from ..engine.outcome import Summary
 from ..engine.ranks import stream_key
 from ..engine.streams import Streams
@@ -65,7 +68,7 @@ class Evidence:
         """
         if self.plan is None:
             return {}
-        place = {metric: j for j, metric in enumerate(self.inventory.metrics)}
+        place = {metric: j for j, metric in enumerate(self.inventory.metrics) if metric != JOINT}
         pairs = {(c.rung, place[c.metric]) for c in self.plan.change if c.metric in place}
         pairs |= {(v.rung, place[v.metric]) for v in self.plan.level if v.metric in place}
         pairs |= {(c.rung, place[c.metric]) for c in self.plan.counts if c.metric in place}
@@ -186,7 +189,9 @@ class Evidence:
         direction = np.array(
             [plan.direction.get(m, 0) for m in self.inventory.metrics], dtype=np.int64
         )
-        return Streams(keys, direction, max(1, round(plan.horizon / rung)))
+        column, columns = together(self.inventory.metrics)
+        jointly = Together(column, np.array(columns, dtype=np.int64))
+        return Streams(keys, direction, max(1, round(plan.horizon / rung)), jointly)
 
     def _adopt_change(self, rung: int, streams: Streams, plan: Plan) -> None:
         phi, kappa = np.full((2, *self._shape), np.nan)
@@ -256,5 +261,5 @@ class Evidence:
 
 def _has(plan: Plan, rung: int) -> bool:
     """Say whether ``plan`` has streams at ``rung``."""
-    cells = (*plan.change, *plan.level, *plan.counts)
-    return any(cell.rung == rung for cell in cells)
+    rungs = {c.rung for c in plan.change} | {v.rung for v in plan.level}
+    return rung in rungs or any(cell.rung == rung for cell in plan.counts)

@@ -147,7 +147,10 @@ class Fold:
             case "oscillation":
                 return self._oscillation(now, chosen, ticks)
             case _:
-                return block_value(ticks, expected)
+                counted = self._columns.counted[now.columns[chosen]]
+                values = block_value(ticks, expected)
+                values[:, counted] = errored(ticks[..., counted], expected[counted])
+                return values
 
     def _oscillation(self, now: _Open, chosen: Ints, ticks: Floats) -> Floats:
         """Return how much ``ticks`` oscillate, laid on each metric's own clock."""
@@ -172,6 +175,16 @@ def on_the_clock(ticks: Floats, at: Floats, interval: float, expected: int) -> F
     for slot, values in zip(np.minimum(slots, expected - 1).tolist(), ticks, strict=True):
         laid[slot] = np.where(np.isfinite(values), values, laid[slot])
     return laid
+
+
+def errored(rates: Floats, expected: Ints | int) -> Floats:
+    """Return in how many ticks (S, C) of ``rates`` (T, S, C) errors came, however many.
+
+    NaN where under 60 % of ``expected`` (C,) are there: a tick without a rate is not one without
+    errors. Source: errored seconds of ITU-T G.821.
+    """
+    known = np.isfinite(rates).sum(axis=0)
+    return np.where(known >= PRESENT * expected, (rates > 0).sum(axis=0), np.nan)
 
 
 def block_value(ticks: Floats, expected: Ints | int) -> Floats:

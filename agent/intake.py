@@ -52,7 +52,7 @@ class Intake:
         columns = Columns.of(metrics)
         read = self._metrics = columns.read
         own = [interval] * len(read) if intervals is None else list(intervals)
-        counters = [j for j, metric in enumerate(read) if metric.kind == "counter"]
+        counters = [j for j, metric in enumerate(read) if metric.kind in {"counter", "counts"}]
         self._rows = {shard: i for i, shard in enumerate(shards)}
         self._columns = {metric.name: j for j, metric in enumerate(read)}
         self._rates = Rates(counters, [own[j] for j in counters])

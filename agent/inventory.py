@@ -94,9 +94,12 @@ def judged_metrics(names: Iterable[str], catalogue: Catalogue) -> tuple[Metric, 
     return tuple(row for row in rows if row.judged and row.score == "mean")
 
 
-def columns_of(metrics: Iterable[Metric], interval: float) -> tuple[Metric, ...]:
+def columns_of(
+    metrics: Iterable[Metric], interval: float, *, jointly: bool = True
+) -> tuple[Metric, ...]:
     """Return the columns of ``metrics`` that are read each ``interval`` s, sorted by name."""
-    return tuple(sorted(with_scores(metrics, interval), key=lambda column: column.name))
+    made = with_scores(metrics, interval, jointly=jointly)
+    return tuple(sorted(made, key=lambda column: column.name))
 
 
 def yielded(readings: Iterable[Reading], sources: Sequence[CounterSource]) -> set[str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from ..adapters.catalogue import SCORES, Score
+from ..adapters.catalogue import BESIDE, Score
 from ..settings.address import SERVED, Address
 from ..settings.load import Settings
 from ..settings.logs import Layout, Level
@@ -48,7 +48,7 @@ class AggregatorSettings(Settings):
     state_dir: Path | None = None
     topology: Path | None = None
     metrics: Path | None = None
-    scores: tuple[Score, ...] = SCORES
+    scores: tuple[Score, ...] = BESIDE
     cluster: str = Field(default="cluster", min_length=1, max_length=200)
     q: float = Field(default=0.1, gt=0, lt=1)
     shortest: Annotated[int, AfterValidator(_rung)] = LADDER_FROM

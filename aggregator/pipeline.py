@@ -23,7 +23,7 @@ from .decide.judge import Judge
 from .decide.verdicts import Transition
 from .plan.abstain import Abstention, abstentions
 from .plan.cell import HIGH
-from .plan.planner import LEVEL, Planner
+from .plan.planner import Planner
 from .state.evidence import EvidenceTable
 from .state.fleet import NODES_HOST, Fleet
 from .state.move import Move
@@ -240,8 +240,9 @@ class Pipeline:
         closed = self._blocks.close(at[0], held)
         if self._planner.hear_counts(closed.found):
             self._replan()
-        if self._planner.counts.at(at[0]):
-            self._hear_errors(at[0], held)
+        open_rows, said = self._judge.verdicts.open_rows(), self._evidence.log_m
+        if self._planner.counts.hear(at[0], held.x, held.eligible, open_rows, said):
+            self._parts = self._planner.parts()
         for host in sorted(held.hosts):
             mine = self._blocks.downs(host, at, closed, held, self._planner.id)
             downs.setdefault(host, []).extend(mine)
@@ -249,11 +250,6 @@ class Pipeline:
         if self.fleet.nodes:
             outcome = self._blocks.nodes(at, closed, self._planner.members.needed())
             self._hear(at[0], [(self.fleet.hosts[NODES_HOST], outcome)])
-
-    def _hear_errors(self, rung: int, held: Gathered) -> None:
-        open_rows, log_m = self._judge.verdicts.open_rows(), self._evidence.log_m()[LEVEL]
-        if self._planner.counts.hear(rung, held.x, held.eligible, open_rows, log_m):
-            self._parts = self._planner.parts()
 
     def _hear_hosts(self, rung: int, news: Sequence[Up2]) -> None:
         placed = [(up2, self.fleet.place(up2.host)) for up2 in news]

@@ -57,7 +57,7 @@ class Lockstep:
         self.evidence = Evidence(inventory)
         own = [interval] * len(read) if intervals is None else list(intervals)
         self._fold = Fold((len(shards), len(metrics)), interval, own, columns)
-        counters = [j for j, m in enumerate(read) if m.kind == "counter"]
+        counters = [j for j, m in enumerate(read) if m.kind in {"counter", "counts"}]
         self._rates = Rates(counters, [own[j] for j in counters])
         self._follow(self.pipeline.step(0.0, ()))
 

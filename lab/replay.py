@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress, track
 
-from ..adapters.catalogue import LADDER
+from ..adapters.catalogue import JOINT, LADDER
 from ..adapters.document import BadDocument
 from ..adapters.recording import Recording
 from ..adapters.recording_read import read_recording, read_truth, refuse_strangers
@@ -123,7 +123,7 @@ class Player:
         self.lockstep = Lockstep(
             recording.topology,
             recording.shards,
-            with_scores(read),
+            with_scores(read, jointly=JOINT in recording.catalogue.scores),
             interval=ticks.interval,
             shortest=min(shortest),
             horizon=ticks.seconds,

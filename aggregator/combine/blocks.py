@@ -103,6 +103,6 @@ class Blocks:
                 count_demeaned=place.back(found.count_demeaned[g], 0),
                 s3_demeaned=place.back(found.s3_demeaned[g], np.nan),
                 included=held.eligible[place.rows],
-                total=place.back(found.total[g], np.nan),
+                total=None if found.total is None else place.back(found.total[g], np.nan),
                 plan=plan,
             )

@@ -22,14 +22,15 @@ SMALLEST = 8  # members that a class of groups is at least laid out for
 class Summaries:
     """Per group: members with a value ``count`` (G, M) and central order statistics (G, M, 3).
 
-    ``total`` (G, M) is the sum of the members' values in counted columns, NaN elsewhere.
+    ``total`` (G, M) is the sum of the members' values in counted columns, NaN elsewhere; None =
+    nothing is counted.
     """
 
     count_raw: Ints
     s3_raw: Float32s
     count_demeaned: Ints
     s3_demeaned: Float32s
-    total: Float32s
+    total: Float32s | None = None
 
 
 class Summariser:
@@ -73,7 +74,7 @@ class Summariser:
             count, three = found.count.reshape(shape), found.s3.reshape(*shape, 3)
             counts[0][place], counts[1][place] = count[:, :c], count[:, c:]
             s3[0][place], s3[1][place] = three[:, :c], three[:, c:]
-        total = self._totals(x, eligible, counts[0])
+        total = self._totals(x, eligible, counts[0]) if self._counted.size else None
         return Summaries(counts[0], s3[0], counts[1], s3[1], total)
 
     def _totals(self, x: Float32s, eligible: Bools, count: Ints) -> Float32s:

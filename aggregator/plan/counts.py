@@ -6,7 +6,7 @@ count is stated given the group's totals, not given ranks, and what is asked is 
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -30,6 +30,7 @@ Classes = npt.NDArray[np.int8]
 
 REMEMBERED: Final = 512  # blocks with two errors or more
 LOOK_EACH: Final = 20  # of them
+COUNTED: Final = 2  # first axis of the parts: where level evidence stands
 OVER, FAR_OVER = 1.1, 2.0  # dispersion beyond which counts are ranked only, and make no claim
 
 
@@ -135,30 +136,31 @@ class CountsBook:
         given_up = {key: cell.validity == Validity.NONE for key, cell in self.cells.items()}
         return self._table(given_up).astype(np.bool_)
 
-    def at(self, rung: int) -> bool:
-        """Say whether anything is counted in blocks of ``rung``."""
-        return any(cell.rung == rung for cell in self.cells.values())
-
     def hear(
-        self, rung: int, x: Float32s, eligible: Bools, open_rows: Bools, log_m: Floats
+        self,
+        rung: int,
+        x: Float32s,
+        eligible: Bools,
+        open_rows: Bools,
+        log_m: Callable[[], Floats],
     ) -> bool:
         """Take a block's values ``x`` (S, M); say if a class fell.
 
         Of rows that are not ``eligible`` (S,) nothing is taken. ``open_rows`` (R,) and whoever is
-        under suspicion by ln M of counts (M, R) are not part of "healthy", nor is who leads.
+        under suspicion by its ``log_m`` (3, M, R) are not part of "healthy", nor is who leads.
         """
         fell = False
         for cell in (c for c in self.cells.values() if c.rung == rung):
             rows = self._rows[cell.group]
             known = rows[eligible[rows] & np.isfinite(x[rows, cell.column])]
             if cell.hear(known, x[known, cell.column].astype(np.float64)):
-                said = log_m[cell.column, rows]
+                said = log_m()[COUNTED, cell.column, rows]
                 well = ~open_rows[rows] & (said < HIGH)
                 well[said.argmax()] = False
                 fell |= cell.look(rows[well])
         return fell
 
-    def _table(self, of: dict[tuple[int, int], int | bool]) -> Ints:
+    def _table(self, of: Mapping[tuple[int, int], int]) -> Ints:
         out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.int64)
         for (g, j), value in of.items():
             out[self._rows[g], j] = value

@@ -170,14 +170,12 @@ class Planner:
         """Return the parts of every row as the plan stands; weights never change."""
         group = self._fleet.group
         by_members = self.members.classes()[:, group]  # (2, R)
+        known = np.maximum(self.level.validity(), self.counts.validity())
         validity = np.stack(
             [
                 np.minimum(self.change.validity(slow=False), by_members[0][:, None]),
                 np.minimum(self.change.validity(slow=True), by_members[0][:, None]),
-                np.minimum(
-                    np.maximum(self.level.validity(), self.counts.validity()),
-                    by_members[1][:, None],
-                ),
+                np.minimum(known, by_members[1][:, None]),
             ]
         )
         epochs = [
@@ -279,17 +277,18 @@ def _weights(rungs: Ints, paired: Bools) -> Floats:
 
     Half for each channel that the row has, within the change channel half for each rung, and
     the metrics of a channel share alike. Columns that are not ``paired`` (M,), the scores beside
-    the mean, take half of the change channel's weight together, all of it where it has no means.
+    the mean and what is counted, take half of the change channel's weight together, all of it
+    where it has no means.
     """
     share = np.array([CHANGE_SHARE * FAST_SHARE, CHANGE_SHARE * (1 - FAST_SHARE), 1 - CHANGE_SHARE])
     exists = rungs > 0
-    others = exists[FAST] & ~paired[:, None]
+    others = exists & ~paired[:, None]
     weights = share[:, None, None] * _alike(exists & paired[:, None])
     of_means = weights[:LEVEL].sum(axis=(0, 1))
-    means, beside = of_means > 0, others.any(axis=0)
+    means, beside = of_means > 0, others.any(axis=(0, 1))
     weights[:LEVEL] *= np.where(beside, MEAN_SHARE, 1.0)
     left = np.where(means, of_means * (1 - MEAN_SHARE), CHANGE_SHARE)
-    weights[FAST] += left * _alike(others)
+    weights += left * others / np.maximum(others.sum(axis=(0, 1)), 1)
     total = weights.sum(axis=(0, 1), keepdims=True)
     return np.where(total > 0, weights / np.where(total > 0, total, 1.0), 0.0)
 

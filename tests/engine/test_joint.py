@@ -23,7 +23,8 @@ def residuals(seed: int, blocks: int, n: int, columns: int = 2, together: float 
     """Blocks x rows x columns: normal, any two columns of a row correlated by ``together``."""
     rng = np.random.default_rng(seed)
     shared = np.sqrt(together) * rng.normal(size=(blocks, n, 1))
-    return shared + np.sqrt(1.0 - together) * rng.normal(size=(blocks, n, columns))
+    w: Floats = shared + np.sqrt(1.0 - together) * rng.normal(size=(blocks, n, columns))
+    return w
 
 
 def channel(n: int, columns: int = 2, horizon: int = 1000) -> JointChannel:

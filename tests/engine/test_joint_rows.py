@@ -9,7 +9,7 @@ from tessera.engine.joint_rows import JointRows, Together
 from tessera.engine.outcome import Outcome, Summary
 from tessera.engine.peers import central
 from tessera.engine.ranks import stream_key
-from tessera.engine.streams import Streams
+from tessera.engine.streams import Float32s, Streams
 
 ROWS, COLUMNS, JOINT, HORIZON = 40, 3, 2, 2000
 BETS_FROM, CROSSING = 2 * LEARNING_BLOCKS, np.log(100.0)
@@ -43,8 +43,8 @@ def adopt(made: Streams, phi: float = 0.0, epoch: int = 0) -> Streams:
     return made
 
 
-def summary(x: Floats, offset: Floats) -> Summary:
-    raw, demeaned = central(x), central(x - offset)
+def summary(x: Floats, offset: Float32s) -> Summary:
+    raw, demeaned = central(x), central(x - offset.astype(np.float64))
     rows = np.zeros(len(x), dtype=np.int64)
     return Summary(
         raw.count[None][rows],
@@ -58,7 +58,7 @@ def summary(x: Floats, offset: Floats) -> Summary:
 def play(made: Streams, x: Floats, first: int = 0) -> list[Outcome]:
     needed, out = np.full(len(x[0]), 3, dtype=np.int64), []
     for b, row in enumerate(x.astype(np.float32)):
-        told = summary(row, made.offset)
+        told = summary(row.astype(np.float64), made.offset)
         out.append(made.step(first + b, row, told, needed, needed))
     return out
 
