@@ -22,6 +22,7 @@ Change = Callable[[Array, int], Array]  # of an array and the axis of its column
 
 MEAN: Final = "mean"
 SCORES: Final = frozenset({"spread", "oscillation", "spike", "joint"})  # that stand in a name
+JOINT: Final = "joint"  # also the name of the one column that judges others together
 MARK: Final = "/"
 NAN: Final = np.float32(np.nan).view(np.uint32)  # as it is where nothing was ever written
 NONE, NOBODY = -1, 0  # what says nothing among integers about streams, and among counts
@@ -30,6 +31,8 @@ NONE, NOBODY = -1, 0  # what says nothing among integers about streams, and amon
 def split(name: str) -> tuple[str, str]:
     """Return metric and score of the column called ``name``."""
     base, _, score = name.rpartition(MARK)
+    if name == JOINT:
+        return name, JOINT
     return (base, score) if base and score in SCORES else (name, MEAN)
 
 
@@ -37,6 +40,8 @@ def joined(metric: str, score: str, where: Where) -> str:
     """Return the name of the column of ``score`` of ``metric``; raise ``BadMessage``."""
     if score != MEAN and score not in SCORES:
         raise BadMessage(where, f"score {score!r:.40} is not known")
+    if metric == score == JOINT:
+        return JOINT
     if split(metric)[1] != MEAN:
         raise BadMessage(where, f"metric {metric!r:.60} is called like a score")
     return metric if score == MEAN else f"{metric}{MARK}{score}"

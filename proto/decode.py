@@ -15,6 +15,7 @@ from .columns import Laid, joined
 from .messages import (
     Bits,
     ChangePlan,
+    CountsPlan,
     Down,
     Float32s,
     Inventory,
@@ -82,6 +83,7 @@ def plan(message: ingest.Plan) -> Plan:
         from_block={_rung(r, "Plan"): _block(b, r, "Plan") for r, b in message.from_block.items()},
         epochs={r.shard: refuse.whole(r.epoch, ("Plan", "epoch")) for r in rows if r.epoch},
         direction={_name(m, "direction"): side for m, side in message.direction.items()},
+        counts=tuple(_counts_plan(cell) for cell in message.counts),
     )
 
 
@@ -229,6 +231,25 @@ def _level(cell: ingest.LevelPlan) -> LevelPlan:
     )
 
 
+def _counts_plan(cell: ingest.CountsPlan) -> CountsPlan:
+    return CountsPlan(
+        metric=refuse.name(cell.metric, ("CountsPlan", "metric")),
+        group=refuse.name(cell.group, ("CountsPlan", "group")),
+        rung=_rung(cell.rung, "CountsPlan"),
+        odds=refuse.number(cell.odds, ("CountsPlan", "odds"), 1.0),
+        epoch=refuse.whole(cell.epoch, ("CountsPlan", "epoch")),
+    )
+
+
+def _total(summary: ingest.Summary, columns: int) -> Float32s | None:
+    if not summary.HasField("total"):
+        return None
+    values = _finite(summary.total, (columns,), ("Summary", "total"))
+    if (values < 0).any():
+        raise BadMessage(("Summary", "total"), "is below 0")
+    return values
+
+
 def _down(summary: ingest.Summary, rung: int, block: int, order: int, shape: Shape) -> Down:
     rows, columns = shape
     return Down(
@@ -240,6 +261,7 @@ def _down(summary: ingest.Summary, rung: int, block: int, order: int, shape: Sha
         count_demeaned=_counts(summary.count_demeaned, columns, ("Summary", "count_demeaned")),
         s3_demeaned=_finite(summary.s3_demeaned, (columns, 3), ("Summary", "s3_demeaned")),
         included=_included(summary.included, rows),
+        total=_total(summary, columns),
         plan=order,
     )
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from .columns import split, thinned
 from .messages import (
     ChangePlan,
+    CountsPlan,
     Down,
     Inventory,
     LevelNotes,
@@ -25,7 +26,7 @@ from .messages import (
 from .pack import pack
 from .schema import ingest
 
-Cell = TypeVar("Cell", ChangePlan, LevelPlan)
+Cell = TypeVar("Cell", ChangePlan, LevelPlan, CountsPlan)
 
 MOST_COUNTED = np.iinfo(np.uint16).max  # a group of more members is of so many
 
@@ -57,7 +58,9 @@ def plan(message: Plan, shards: Collection[str]) -> ingest.Plan:
     pools = {message.pools[shard] for shard in known}
     change = [cell for cell in message.change if cell.pool in pools]
     level = [cell for cell in message.level if cell.group in groups]
+    counts = [cell for cell in message.counts if cell.group in groups]
     told = {(c.metric, c.rung) for c in change} | {(v.metric, v.rung) for v in level}
+    told |= {(c.metric, c.rung) for c in counts}
     change += _first_of_each(message.change, told)
     level += _first_of_each(message.level, told)
     return ingest.Plan(
@@ -77,6 +80,7 @@ def plan(message: Plan, shards: Collection[str]) -> ingest.Plan:
         level=[_level(cell) for cell in level],
         direction=message.direction,
         horizon_seconds=message.horizon,
+        counts=[_counts(cell) for cell in counts],
     )
 
 
@@ -196,6 +200,16 @@ def _level(cell: LevelPlan) -> ingest.LevelPlan:
     )
 
 
+def _counts(cell: CountsPlan) -> ingest.CountsPlan:
+    return ingest.CountsPlan(
+        metric=cell.metric,
+        group=cell.group,
+        rung=cell.rung,
+        odds=cell.odds,
+        epoch=cell.epoch,
+    )
+
+
 def _needed(change: int, level: int) -> ingest.Needed:
     return ingest.Needed(change=change, level=level)
 
@@ -208,6 +222,7 @@ def _summary(down: Down) -> ingest.Summary:
         count_demeaned=pack(np.minimum(down.count_demeaned, MOST_COUNTED), np.uint16),
         s3_demeaned=pack(down.s3_demeaned, np.float32),
         included=pack(down.included, np.bool_),
+        total=_maybe(down.total, np.float32),
     )
 
 

@@ -481,6 +481,34 @@ class LevelPlan(google.protobuf.message.Message):
 global___LevelPlan = LevelPlan
 
 @typing.final
+class CountsPlan(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    METRIC_FIELD_NUMBER: builtins.int
+    GROUP_FIELD_NUMBER: builtins.int
+    RUNG_FIELD_NUMBER: builtins.int
+    ODDS_FIELD_NUMBER: builtins.int
+    EPOCH_FIELD_NUMBER: builtins.int
+    metric: builtins.str
+    group: builtins.str
+    rung: builtins.int
+    odds: builtins.float
+    """at least 1: times those of its exposure that a member may err"""
+    epoch: builtins.int
+    def __init__(
+        self,
+        *,
+        metric: builtins.str = ...,
+        group: builtins.str = ...,
+        rung: builtins.int = ...,
+        odds: builtins.float = ...,
+        epoch: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["epoch", b"epoch", "group", b"group", "metric", b"metric", "odds", b"odds", "rung", b"rung"]) -> None: ...
+
+global___CountsPlan = CountsPlan
+
+@typing.final
 class Needed(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -587,6 +615,7 @@ class Plan(google.protobuf.message.Message):
     LEVEL_FIELD_NUMBER: builtins.int
     DIRECTION_FIELD_NUMBER: builtins.int
     HORIZON_SECONDS_FIELD_NUMBER: builtins.int
+    COUNTS_FIELD_NUMBER: builtins.int
     id: builtins.int
     horizon_seconds: builtins.float
     @property
@@ -607,6 +636,8 @@ class Plan(google.protobuf.message.Message):
     def direction(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
         """bad side of each metric: -1, 0 or 1"""
 
+    @property
+    def counts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___CountsPlan]: ...
     def __init__(
         self,
         *,
@@ -618,8 +649,9 @@ class Plan(google.protobuf.message.Message):
         level: collections.abc.Iterable[global___LevelPlan] | None = ...,
         direction: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
         horizon_seconds: builtins.float = ...,
+        counts: collections.abc.Iterable[global___CountsPlan] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["change", b"change", "direction", b"direction", "from_block", b"from_block", "horizon_seconds", b"horizon_seconds", "id", b"id", "level", b"level", "needed", b"needed", "shards", b"shards"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["change", b"change", "counts", b"counts", "direction", b"direction", "from_block", b"from_block", "horizon_seconds", b"horizon_seconds", "id", b"id", "level", b"level", "needed", b"needed", "shards", b"shards"]) -> None: ...
 
 global___Plan = Plan
 
@@ -688,6 +720,7 @@ class Summary(google.protobuf.message.Message):
     COUNT_DEMEANED_FIELD_NUMBER: builtins.int
     S3_DEMEANED_FIELD_NUMBER: builtins.int
     INCLUDED_FIELD_NUMBER: builtins.int
+    TOTAL_FIELD_NUMBER: builtins.int
     group: builtins.str
     @property
     def count_raw(self) -> global___Array:
@@ -709,6 +742,10 @@ class Summary(google.protobuf.message.Message):
     def included(self) -> global___Array:
         """bits [S] of this host"""
 
+    @property
+    def total(self) -> global___Array:
+        """f32 [M] of counted columns; absent: none is"""
+
     def __init__(
         self,
         *,
@@ -718,9 +755,10 @@ class Summary(google.protobuf.message.Message):
         count_demeaned: global___Array | None = ...,
         s3_demeaned: global___Array | None = ...,
         included: global___Array | None = ...,
+        total: global___Array | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["count_demeaned", b"count_demeaned", "count_raw", b"count_raw", "included", b"included", "s3_demeaned", b"s3_demeaned", "s3_raw", b"s3_raw"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["count_demeaned", b"count_demeaned", "count_raw", b"count_raw", "group", b"group", "included", b"included", "s3_demeaned", b"s3_demeaned", "s3_raw", b"s3_raw"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["count_demeaned", b"count_demeaned", "count_raw", b"count_raw", "included", b"included", "s3_demeaned", b"s3_demeaned", "s3_raw", b"s3_raw", "total", b"total"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["count_demeaned", b"count_demeaned", "count_raw", b"count_raw", "group", b"group", "included", b"included", "s3_demeaned", b"s3_demeaned", "s3_raw", b"s3_raw", "total", b"total"]) -> None: ...
 
 global___Summary = Summary
 

@@ -50,6 +50,7 @@ from ..decide.verdicts import Transition, Verdicts
 from ..pipeline import Pipeline, Ways
 from ..plan.cell import ChangeCell
 from ..plan.change import ChangeBook
+from ..plan.counts import CountCell, CountsBook
 from ..plan.epochs import Epochs, NewEpoch
 from ..plan.lengths import Lengths
 from ..plan.level import LevelBook
@@ -67,7 +68,7 @@ _TABLES = (JointRows, JointBatch, JointChannel, Together, CountRows, CountBatch,
 _LEARNED = (PlusRuns, Memory, WindowSums, Settled, LevelReport, Calibration, Validity, Family)
 _FLEET = (Fleet, Place, Metric, InnerNode, ShardRow, PathNode)
 _PLAN = (Planner, Parts, Reports, Epochs, NewEpoch, Members)
-_BOOKS = (ChangeBook, ChangeCell, Lengths, Monitor, LevelBook, LevelCell)
+_BOOKS = (ChangeBook, ChangeCell, Lengths, Monitor, LevelBook, LevelCell, CountsBook, CountCell)
 _COMBINE = (Blocks, Contrasts, _Rung, Loadings, _Lines, Summariser, Rollup, EvidenceTable)
 _GATHER = (GatherUp1, Gathered, GatherUp2, _Awaited, Histories, Up2, LevelNotes)
 _DECIDE = (Judge, Selector, Verdicts, Transition, Audit)
