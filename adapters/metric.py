@@ -108,7 +108,7 @@ def split(name: str) -> tuple[str, Score]:
     """Return the metric that is read and the score of a column called ``name``."""
     base, mark, last = name.rpartition(MARK)
     for score in FAMILIES:
-        if mark and base and score == last != "mean":
+        if mark and base and score != "mean" and score == last:
             return base, score
     return name, "mean"
 
@@ -240,7 +240,7 @@ class _Fields:
     def scores(self, key: str, default: tuple[Score, ...]) -> tuple[Score, ...]:
         value = self._fields.get(key, default)
         if isinstance(value, (list, tuple)):
-            found = tuple(score for score in SCORES if score in value)
+            found: tuple[Score, ...] = tuple(score for score in SCORES if score in value)
             if len(found) == len(value):
                 return found
         raise self._refused(key, value, f"list some of: {', '.join(SCORES)}; [] for none")
