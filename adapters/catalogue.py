@@ -38,6 +38,7 @@ __all__ = [
     "default_catalogue",
     "level_block",
     "read_catalogue",
+    "split",
 ]
 
 _EQUALS = log1p(0.05)  # 5 % among equals

@@ -49,5 +49,4 @@ class Columns:
     def means(cls, count: int) -> Self:
         """Return ``count`` columns that are the means of as many metrics without a name."""
         read = tuple(Metric(str(j), "") for j in range(count))
-        scores = tuple(metric.score for metric in read)
-        return cls(read, np.arange(count), scores, np.zeros(count, dtype=np.int64))
+        return cls.of(read)
