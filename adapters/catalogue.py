@@ -13,6 +13,7 @@ from types import MappingProxyType
 from .document import BadDocument, read_document
 from .metric import (
     BESIDE,
+    COUNTS,
     JOINT,
     LADDER,
     SCORES,
@@ -30,6 +31,7 @@ from .scored import judged_together, scored, together
 
 __all__ = [
     "BESIDE",
+    "COUNTS",
     "JOINT",
     "LADDER",
     "SCORES",
@@ -42,6 +44,7 @@ __all__ = [
     "default_catalogue",
     "level_block",
     "read_catalogue",
+    "split",
     "together",
 ]
 

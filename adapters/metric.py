@@ -250,7 +250,7 @@ class _Fields:
     def scores(self, key: str, default: tuple[Score, ...]) -> tuple[Score, ...]:
         value = self._fields.get(key, default)
         if isinstance(value, (list, tuple)):
-            found = tuple(score for score in SCORES if score in value)
+            found: tuple[Score, ...] = tuple(score for score in SCORES if score in value)
             if len(found) == len(value):
                 return found
         raise self._refused(key, value, f"list some of: {', '.join(SCORES)}; [] for none")

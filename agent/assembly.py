@@ -9,7 +9,7 @@ from random import Random
 from typing import Final
 
 from .. import __version__
-from ..adapters.base import CounterSource, Shard
+from ..adapters.base import CounterSource
 from ..adapters.catalogue import Catalogue, default_catalogue
 from ..adapters.metric import JOINT, Metric
 from ..proto.messages import Inventory

@@ -53,5 +53,4 @@ class Columns:
     def means(cls, count: int) -> Self:
         """Return ``count`` columns that are the means of as many metrics without a name."""
         read = tuple(Metric(str(j), "") for j in range(count))
-        side, counted = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.bool_)
-        return cls(read, np.arange(count), ("mean",) * count, side, counted)
+        return cls.of(read)

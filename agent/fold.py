@@ -138,7 +138,8 @@ class Fold:
     def _values(self, score: str, now: _Open, chosen: Ints) -> Floats:
         """Return the block values (S, c) of the ``chosen`` columns, all of one ``score``."""
         expected, place = now.expected[chosen], now.place[chosen]
-        ticks, least = now.ticks[: now.filled][..., place], PRESENT * expected
+        ticks = now.ticks[: now.filled][..., place]
+        least: Floats = PRESENT * expected.astype(np.float64)
         match score:
             case "spread":
                 return spread(ticks, least)
@@ -160,7 +161,8 @@ class Fold:
             same = np.flatnonzero(own == interval)
             expected = now.expected[chosen[same]]
             laid = on_the_clock(ticks[..., same], now.at[: now.filled], interval, int(expected[0]))
-            out[:, same] = oscillation(laid, PRESENT * expected)
+            least: Floats = PRESENT * expected.astype(np.float64)
+            out[:, same] = oscillation(laid, least)
         return out
 
 

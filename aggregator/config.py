@@ -39,7 +39,8 @@ def _rung(value: int) -> int:
 class AggregatorSettings(Settings):
     """What a person may set; times are seconds.
 
-    ``scores`` are judged beside the mean, where a metric's row asks for them. ``http_token`` and ``http_listen`` are taken and checked, and used once DeploySignal is served.
+    ``scores`` are judged beside the mean, where a metric's row asks for them. ``http_token`` and
+    ``http_listen`` are taken and checked, and used once DeploySignal is served.
     """
 
     listen: Address = SERVED

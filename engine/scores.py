@@ -1,8 +1,8 @@
-"""What is ranked beside the mean of a block: the spread, the oscillation and the spike of its ticks.
+"""What is ranked beside the mean of a block: spread, oscillation and spike of its ticks.
 
 Apart from the streams, which take any block value alike: these are made of raw ticks, where they
 are read, and of nothing but the ticks of one block.
-Null: they do not follow the level of the ticks.  Power: noise, a wave or one wild tick moves its own.
+Null: the level of the ticks moves none.  Power: noise, a wave, a wild tick each move their own.
 """
 
 from typing import Final

@@ -91,7 +91,7 @@ class Laid:
             shape = (*values.shape[:axis], self._every, *values.shape[axis + 1 :])
             nothing = np.nan if values.dtype.kind == "f" else _nothing(message)
             out = np.full_like(values, nothing, shape=shape)
-            out[(*[slice(None)] * axis, columns)] = values
+            np.moveaxis(out, axis, 0)[columns] = np.moveaxis(values, axis, 0)
             return out
 
         return _changed(message, laid)
@@ -101,7 +101,7 @@ def _nothing(message: Up1 | Down | Up2 | LevelNotes) -> int:
     return NOBODY if isinstance(message, Down) else NONE
 
 
-def _told(message: Up1 | Down | Up2 | LevelNotes) -> Iterator[npt.NDArray[np.bool_]]:
+def _told(message: Message) -> Iterator[npt.NDArray[np.bool_]]:
     """Yield for each array of ``message`` which columns it says something of."""
     held: list[npt.NDArray[np.bool_]] = []
 

@@ -5,7 +5,7 @@ may rely on shapes, domains and bounds. Every function raises ``BadMessage`` and
 Arrays may be views that cannot be written.
 """
 
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt

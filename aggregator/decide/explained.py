@@ -42,6 +42,7 @@ class Part:
     validity_class: str
     since: float
     reason: str
+    family: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,7 @@ def _parts(books: Books, row: int, learns: Bools) -> Iterator[Part]:
             validity_class=Validity(int(parts.validity[at])).word,
             since=float(since[part, column]),
             reason=_short(books, row, part, column, learning=bool(learns[part, column])),
+            family=books.fleet.metrics[column].family,
         )
 
 
