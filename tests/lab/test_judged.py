@@ -93,12 +93,13 @@ def test_a_margin_that_is_no_share_is_refused(margin: float) -> None:
 
 
 def test_every_metric_that_is_not_judged_says_so() -> None:
-    found = not_judged(recording("ecc_uncorrected", "nic_errors", "power_watts"))
+    names = ("ecc_uncorrected", "nic_errors", "pcie_link_width", "power_watts")
+    found = not_judged(recording(*names))
     assert [(a.scope, a.channel) for a in found] == [
         ("ecc_uncorrected", "change"),
-        ("nic_errors", "change"),
+        ("pcie_link_width", "change"),
     ]
-    assert found[1].reason == "nic_errors is of kind counts: not judged yet"
+    assert found[1].reason == "pcie_link_width is of kind state: not judged yet"
 
 
 @pytest.mark.parametrize(("interval", "rung"), [(0.1, 1), (1.0, 1), (15.0, 30), (600.0, 600)])
