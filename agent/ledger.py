@@ -15,6 +15,10 @@ from ..engine import (
     baseline,
     calibration,
     change,
+    count_rows,
+    counts,
+    joint,
+    joint_rows,
     level,
     margin,
     memory,
@@ -50,7 +54,8 @@ class Kept:
 
 
 _LEARNED = (baseline, margin, memory, ranks, recursive, calibration)
-_ENGINE = (streams, change, level, onset, *_LEARNED)
+_TABLES = (joint_rows, joint, count_rows, counts)
+_ENGINE = (streams, change, level, onset, *_TABLES, *_LEARNED)
 CLASSES: Final = named(Kept, of_host, Block, messages, *_ENGINE)
 
 

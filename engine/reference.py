@@ -28,10 +28,12 @@ class BlockPeers:
     s3_raw: Float32s
     count_demeaned: Ints
     s3_demeaned: Float32s
+    total: Float32s
 
     @classmethod
     def of(cls, x: Float32s, summary: Summary) -> "BlockPeers":
         """Return them of a block's ``x`` (S, M) and its ``summary``."""
+        total = np.full(x.shape, np.nan, np.float32) if summary.total is None else summary.total
         return cls(
             x.ravel(),
             summary.included,
@@ -39,6 +41,7 @@ class BlockPeers:
             summary.s3_raw.reshape(-1, 3),
             summary.count_demeaned.ravel(),
             summary.s3_demeaned.reshape(-1, 3),
+            total.ravel(),
         )
 
     def __post_init__(self) -> None:
