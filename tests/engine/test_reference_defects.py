@@ -49,6 +49,7 @@ def test_02c_02e_03c_after_a_reading_that_is_no_number_a_fault_is_found_as_befor
     bad: float, phi: float
 ) -> None:
     assert VECTORS["02e_betting_inf_freeze"]["outputs"]["phi0"]["n"] == 3  # of 23: frozen for ever
+    assert VECTORS["02c_betting_bad_input"]["outputs"]["trace"][3]["last"] == "Infinity"
     assert VECTORS["03c_mixture_nan"]["outputs"][3]["M"] == "NaN"
     x, delays = faulty(31), []
     for reading in (x[HEALTHY - 1, *AT], bad):
