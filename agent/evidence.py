@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from ..adapters.metric import JOINT
+from ..adapters.scored import together
 from ..engine.arrays import Ints
+from ..engine.joint_rows import Together
 from ..engine.knowledge import Knowledge
 from ..engine.outcome import Summary
 from ..engine.ranks import stream_key
@@ -68,9 +71,10 @@ class Evidence:
         """
         if self.plan is None:
             return {}
-        place = {metric: j for j, metric in enumerate(self.inventory.metrics)}
+        place = {metric: j for j, metric in enumerate(self.inventory.metrics) if metric != JOINT}
         pairs = {(c.rung, place[c.metric]) for c in self.plan.change if c.metric in place}
         pairs |= {(v.rung, place[v.metric]) for v in self.plan.level if v.metric in place}
+        pairs |= {(c.rung, place[c.metric]) for c in self.plan.counts if c.metric in place}
         wanted: dict[int, list[int]] = {}
         for rung, column in sorted(pairs):
             wanted.setdefault(rung, []).append(column)
@@ -154,6 +158,7 @@ class Evidence:
             state.groups, state.needed = groups, self._needed(plan)
             self._adopt_change(rung, state.streams, plan)
             self._adopt_level(rung, state.streams, plan)
+            self._adopt_counts(rung, state.streams, plan)
         self._drop_obeyed()
         return state
 
@@ -200,7 +205,9 @@ class Evidence:
         direction = np.array(
             [plan.direction.get(m, 0) for m in self.inventory.metrics], dtype=np.int64
         )
-        return Streams(keys, direction, max(1, round(plan.horizon / rung)))
+        column, columns = together(self.inventory.metrics)
+        jointly = Together(column, np.array(columns, dtype=np.int64))
+        return Streams(keys, direction, max(1, round(plan.horizon / rung)), jointly)
 
     def _adopt_change(self, rung: int, streams: Streams, plan: Plan) -> None:
         phi, kappa = np.full((2, *self._shape), np.nan)
@@ -233,6 +240,17 @@ class Evidence:
             epoch[rows, j] = cell.epoch
         streams.adopt_level(margin, largest, self._own_epochs(epoch, plan))
 
+    def _adopt_counts(self, rung: int, streams: Streams, plan: Plan) -> None:
+        odds, epoch = np.full(self._shape, np.nan), np.full(self._shape, -1, dtype=np.int64)
+        groups = self._groups(plan)
+        for cell in (c for c in plan.counts if c.rung == rung):
+            if cell.metric not in self.inventory.metrics:
+                continue
+            j = self.inventory.metrics.index(cell.metric)
+            rows = groups == cell.group
+            odds[rows, j], epoch[rows, j] = cell.odds, cell.epoch
+        streams.adopt_counts(odds, self._own_epochs(epoch, plan))
+
     def _own_epochs(self, epoch: Ints, plan: Plan) -> Ints:
         """Return the streams' epochs (S, M): their cell's, or their shard's where that is later."""
         own = np.array([plan.epochs.get(s.id, 0) for s in self.inventory.shards], dtype=np.int64)
@@ -248,6 +266,7 @@ class Evidence:
             count_demeaned=np.zeros((s, m), dtype=np.int64),
             s3_demeaned=none,
             included=np.zeros(s, dtype=np.bool_),
+            total=none[:, :, 0].copy(),
         )
         for down in downs:
             rows = groups == down.group
@@ -255,9 +274,12 @@ class Evidence:
             found.count_demeaned[rows] = down.count_demeaned
             found.s3_demeaned[rows] = down.s3_demeaned
             found.included[rows] = down.included[rows]
+            if found.total is not None and down.total is not None:
+                found.total[rows] = down.total
         return found
 
 
 def _has(plan: Plan, rung: int) -> bool:
     """Say whether ``plan`` has streams at ``rung``."""
-    return any(c.rung == rung for c in plan.change) or any(v.rung == rung for v in plan.level)
+    rungs = {c.rung for c in plan.change} | {v.rung for v in plan.level}
+    return rung in rungs or any(cell.rung == rung for cell in plan.counts)

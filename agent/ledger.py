@@ -15,6 +15,10 @@ from ..engine import (
     baseline,
     calibration,
     change,
+    count_rows,
+    counts,
+    joint,
+    joint_rows,
     knowledge,
     level,
     margin,
@@ -52,7 +56,8 @@ class Kept:
 
 
 _LEARNED = (baseline, knowledge, margin, memory, ranks, recursive, calibration)
-_ENGINE = (streams, change, level, onset, *_LEARNED)
+_TABLES = (joint_rows, joint, count_rows, counts)
+_ENGINE = (streams, change, level, onset, *_TABLES, *_LEARNED)
 CLASSES: Final = named(Kept, of_host, of_baseline, Block, messages, *_ENGINE)
 
 

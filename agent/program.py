@@ -35,6 +35,7 @@ _HELP = {
     "beneath": "serve only the shards beneath this node of the recording",
     "shards": "serve only these shards of the recording; may be repeated",
     "began": "Unix second at which the recording's second 0 lies; default: now",
+    "scores": "made of ticks beside the mean: spread, oscillation, spike; may be repeated",
     "tick_seconds": "seconds between two ticks",
     "budget": "seconds that the sources have for a tick",
     "log_layout": "text or json",
@@ -56,7 +57,7 @@ def settings_options(command: Command) -> Command:
         command = click.option(
             "--" + key.replace("_", "-"),
             key,
-            multiple=key == "shards",
+            multiple=key in {"shards", "scores"},
             default=None,
             metavar="VALUE",
             help=_HELP[key],

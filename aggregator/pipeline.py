@@ -247,6 +247,9 @@ class Pipeline:
         closed = self._blocks.close(at[0], held)
         if self._planner.hear_counts(closed.found):
             self._replan()
+        open_rows, said = self._judge.verdicts.open_rows(), self._evidence.log_m
+        if self._planner.counts.hear(at[0], held.x, held.eligible, open_rows, said):
+            self._parts = self._planner.parts()
         for host in sorted(held.hosts):
             mine = self._blocks.downs(host, at, closed, held, self._planner.id)
             downs.setdefault(host, []).extend(mine)

@@ -62,6 +62,7 @@ class ChangeChannel:
         self._kept = np.full((n, LEARNING_BLOCKS, 2), np.nan)  # values and references
         self._gap = np.ones((n, LEARNING_BLOCKS), dtype=np.bool_)
         self.learning = True
+        self.residual = np.full(n, np.nan)
         self._last_block = np.full(n, NO_BLOCK_YET, dtype=np.int64)
         self._regression = Recursive.start(n)
         self._ranks = Ranks.start(n)
@@ -83,7 +84,8 @@ class ChangeChannel:
         ``reference`` is the leave-one-out median of the peers' offset-demeaned values (the whole
         group's raw median while it has no offsets yet). Rows where ``may_bet`` is False learn
         and do not bet; a frozen stream is offered as NaN and nothing of it moves. Returns the
-        windows of scores completed at this block, as :meth:`WindowSums.update` does.
+        windows of scores completed at this block, as :meth:`WindowSums.update` does; ``residual``
+        (n,) is then what may be bet on, also by streams that wait for their κ, NaN = nothing.
         """
         refuse_infinite("x", x)
         refuse_infinite("reference", reference)
@@ -106,6 +108,10 @@ class ChangeChannel:
         if not self.learning:
             return np.empty(0, dtype=np.int64)
         return np.flatnonzero(~self.settled & (self.observed >= LEARNING_BLOCKS))
+
+    def may_settle(self) -> Ints:
+        """Return the rows that have learned and know their φ."""
+        return np.intersect1d(self.ready(), np.flatnonzero(np.isfinite(self.phi)))
 
     def settle(self, rows: Ints) -> Settled:
         """End the learning of ``rows`` (all with ``phi`` set): regression, scale and knots.
@@ -135,12 +141,17 @@ class ChangeChannel:
         """Begin a new epoch by the clock: M = 1, everything learned is kept (G5)."""
         self.mixture.restart(rows, np.full(len(rows), horizon, dtype=np.int64))
 
-    def obey(self, phi: Floats, kappa: Floats, new_epoch: Bools) -> None:
-        """Take the plan's φ and κ (n,), NaN = not known yet; another φ needs a ``new_epoch``."""
+    def obey(self, phi: Floats, kappa: Floats, new_epoch: Bools) -> Ints:
+        """Take the plan's φ and κ (n,), NaN = not known yet; another φ needs a ``new_epoch``.
+
+        Returns the rows that learn again because of another φ.
+        """
         known = np.isfinite(self.phi)
-        self.relearn(np.flatnonzero(new_epoch & known & (phi != self.phi)))
+        again = np.flatnonzero(new_epoch & known & (phi != self.phi))
+        self.relearn(again)
         self.phi = np.where(np.isfinite(self.phi), self.phi, phi)
         self.kappa = np.where(np.isfinite(kappa), kappa, self.kappa)
+        return again
 
     def relearn(self, rows: Ints) -> None:
         """Begin a new epoch of ``rows`` by an event: offsets stay, all else is learned again."""
@@ -279,12 +290,14 @@ class ChangeChannel:
     def _bet(
         self, block: int, x: npt.NDArray[np.float32], reference: Floats, may_bet: Bools
     ) -> dict[int, Floats]:
+        self.residual = np.full(len(self.keys), np.nan)
         if not self.settled.any():
             return {}
         y = (self.demeaned(x).astype(np.float64) - self._origin) / self._scale
         c = (reference - self._origin) / self._scale
         learn = self.settled & np.isfinite(y) & np.isfinite(c)
         w = self._regression.step(y, c, np.where(learn, self.phi, 0.0), learn)
+        self.residual = np.where(may_bet, w, np.nan)
         w = np.where(may_bet & np.isfinite(self.kappa), w, np.nan)
         u = self._ranks.rank(w, uniforms(self.keys, block), learn)
         z = normal_scores(u)

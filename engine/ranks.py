@@ -21,6 +21,7 @@ _KNOTS: Final = _BODY + 2 * _TAILS.size  # 63
 _BINS: Final = _KNOTS + 1
 _GROUPS: Final = 16  # of four neighbouring bins
 _MEAN_DEVIATION_TO_SD: Final = 1.2533
+_FARTHEST: Final = float(np.finfo(np.float32).max)  # a knot is never infinite
 _CHUNK: Final = 8192  # streams whose 63 comparisons stay in the cache
 _LANE: Final = 21  # bits of a count within its group: three in one word
 _MASK: Final = np.uint64(2**_LANE - 1)
@@ -104,7 +105,8 @@ class Ranks:
             message = f"{len(rows)} rows need {BASELINE} residuals each, not {baseline.shape}"
             raise ValueError(message)
         refuse_infinite("a baseline residual", baseline)
-        self._fix(rows, _knots(baseline).astype(np.float32))
+        knots = np.clip(_knots(baseline), -_FARTHEST, _FARTHEST)
+        self._fix(rows, knots.astype(np.float32))
 
     def _fix(self, rows: Ints, knots: npt.NDArray[np.float32]) -> None:
         leaves = np.zeros((len(rows), _GROUPS, 6), dtype=np.float32)
@@ -127,7 +129,9 @@ class Ranks:
         return u
 
     def _rank_rows(self, rows: slice, w: Floats, uniform: Floats, learn: Bools) -> Floats:
-        fences, below, score = self.fences[rows].T, self.below[rows].T, w.astype(np.float32)
+        fences, below = self.fences[rows].T, self.below[rows].T
+        with np.errstate(over="ignore"):  # beyond float32 is outside all knots
+            score = w.astype(np.float32)
         ranked = ~(np.isnan(score) | np.isnan(fences[0]))
         counted = learn & ranked & (below[-1] < MOST)
         above = np.greater(fences, score)

@@ -22,8 +22,8 @@ _FIRST_STEPS: Final = 2  # of every start, before only the best go on
 _BEST: Final = 2
 _MOST_STEPS: Final = 30  # concentration is finite and needs about ten
 _FLAT: Final = 1e-10  # share of a column's variance that the other columns leave: none
-_LARGEST: Final = 1e150  # its square is still a number
-_SMALLEST: Final = 1e-150  # its square is still not zero
+_LARGEST: Final = 1e30  # of a value: as large as a reading may be
+_SMALLEST: Final = 1e-60  # of a spread: fourth powers of both are numbers, and not 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,17 @@ def fit(rows: Floats) -> Scatter:
     Rousseeuw and Verdonck 2012, JCGS 21:618), consistent at the Gaussian law in both passes
     (Croux and Haesbroeck 1999). Below 5 p rows, or if rows lie in a plane (a constant column
     is one): Ledoit and Wolf (2004, JMVA 88:365), whose target needs columns of like scale; it
-    keeps all rows. Raises ``ValueError`` for an empty matrix, a gap, a number beyond 1e150.
+    keeps all rows. A number beyond 1e30 counts as 1e30. Raises ``ValueError`` for an empty
+    matrix, a gap or an infinity.
     """
     if rows.ndim != 2 or rows.size == 0:  # noqa: PLR2004  a matrix
         message = f"a scatter is fitted to rows (n, p), not to shape {rows.shape}"
         raise ValueError(message)
-    if not (np.abs(rows) < _LARGEST).all():
-        at = tuple(int(i) for i in np.argwhere(~(np.abs(rows) < _LARGEST))[0])
-        message = f"rows{list(at)} is {rows[at]}: a scatter is fitted to numbers within 1e150"
+    if not np.isfinite(rows).all():
+        at = tuple(int(i) for i in np.argwhere(~np.isfinite(rows))[0])
+        message = f"rows{list(at)} is {rows[at]}: a scatter is fitted to finite numbers"
         raise ValueError(message)
+    rows = np.clip(rows, -_LARGEST, _LARGEST)
     if len(rows) >= max(ROWS_PER_COLUMN * rows.shape[1], rows.shape[1] + 1):
         try:
             return _minimum_determinant(rows)
@@ -65,9 +67,13 @@ def fit(rows: Floats) -> Scatter:
 
 
 def squared_distances(rows: Floats, scatter: Scatter) -> Floats:
-    """Return the squared Mahalanobis distance (m,) of each of ``rows`` (m, p); NaN of a gap."""
+    """Return the squared Mahalanobis distance (m,) of each of ``rows`` (m, p); NaN of a gap.
+
+    A number beyond 1e30 counts as 1e30, so that every distance is finite.
+    """
     root = np.linalg.cholesky(scatter.covariance)
-    white = np.linalg.solve(root, (rows - scatter.centre).T)
+    apart = np.clip(rows, -_LARGEST, _LARGEST) - scatter.centre
+    white = np.linalg.solve(root, apart.T)
     return np.asarray(np.square(white).sum(axis=0))
 
 

@@ -40,7 +40,7 @@ def corpus_of(recording: Recording, ticks: Ticks) -> Corpus:
     own, and no news (statistics.md B6.2). A group of fewer than three has none. Raises
     ``ValueError`` with one line for a recording with nothing to judge.
     """
-    columns, metrics = judged_metrics(recording)
+    columns, metrics = _moving(*judged_metrics(recording))
     rung = _rung(ticks, metrics, recording.path)
     starts, blocks = _blocks(ticks, columns, metrics, rung)
     apart = _apart(blocks, _groups(recording.topology, recording.shards))
@@ -59,10 +59,18 @@ def corpus_of(recording: Recording, ticks: Ticks) -> Corpus:
     )
 
 
+def _moving(
+    columns: Sequence[int], metrics: Sequence[Metric]
+) -> tuple[Sequence[int], Sequence[Metric]]:
+    """Return the metrics that have a value in each tick: rare errors are not far, they are rare."""
+    kept = [(j, m) for j, m in zip(columns, metrics, strict=True) if not m.counted]
+    return [j for j, _ in kept], [m for _, m in kept]
+
+
 def _rung(ticks: Ticks, metrics: Sequence[Metric], path: Path) -> int:
     """Return the longest fast block of ``metrics`` of which there are enough."""
     shortest = shortest_rung(ticks.interval, f"{path}: its readings")
-    longest = max(shortest, *(metric.fast for metric in metrics))
+    longest = max([shortest, *(metric.fast for metric in metrics)])
     usable = [r for r in LADDER if shortest <= r <= longest and ticks.seconds >= ENOUGH * r]
     return max(usable, default=shortest)
 
@@ -79,8 +87,9 @@ def _blocks(
     sealed = []
     for at, readings in ticks:
         rated = rates.push(at, readings[:, list(columns)])
-        judged = [apply_transform(m, rated[:, j]) for j, m in enumerate(metrics)]
-        sealed += fold.push(at, np.stack(judged, axis=1))
+        for j, metric in enumerate(metrics):
+            rated[:, j] = apply_transform(metric, rated[:, j])
+        sealed += fold.push(at, rated)
     values = [block.x.astype(np.float64) for block in sealed]
     shape = (0, ticks.values.shape[1], len(metrics))
     return [float(b.index * rung) for b in sealed], np.array(values).reshape(-1, *shape[1:])

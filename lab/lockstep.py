@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..adapters.catalogue import Metric, apply_transform
 from ..adapters.topology.model import Topology
+from ..agent.columns import Columns
 from ..agent.evidence import Evidence
 from ..agent.fold import Block, Fold
 from ..agent.rates import Rates
@@ -45,11 +46,13 @@ class Lockstep:
     ) -> None:
         """Take who and what is measured each ``interval`` s; ``horizon`` s is an epoch.
 
-        ``intervals`` (M,) are the metrics' own where some are read more seldom than the clock
+        ``metrics`` are the columns; R of them are read, the others are scores of those.
+        ``intervals`` (R,) are the metrics' own where some are read more seldom than the clock
         ticks; ``fixed_rungs`` keeps the block lengths of ``metrics`` whatever the plan learns.
         A ``baseline`` is what agent and aggregator start from where it fits.
         """
-        self._metrics = tuple(metrics)
+        columns = Columns.of(metrics)
+        read = self._metrics = columns.read
         inventory = _inventory(topology, shards, metrics)
         self.fleet = build_fleet([inventory], topology, metrics)
         self.pipeline = Pipeline(
@@ -62,14 +65,14 @@ class Lockstep:
         )
         warm = None if baseline is None else Warm.of(baseline, inventory)
         self.evidence = Evidence(inventory, warm)
-        own = [interval] * len(metrics) if intervals is None else list(intervals)
-        self._fold = Fold((len(shards), len(metrics)), interval, own)
-        counters = [j for j, m in enumerate(metrics) if m.kind == "counter"]
+        own = [interval] * len(read) if intervals is None else list(intervals)
+        self._fold = Fold((len(shards), len(metrics)), interval, own, columns)
+        counters = [j for j, m in enumerate(read) if m.kind in {"counter", "counts"}]
         self._rates = Rates(counters, [own[j] for j in counters])
         self._follow(self.pipeline.step(0.0, ()))
 
     def play(self, ticks: Iterable[tuple[float, Floats]]) -> Iterator[Transition]:
-        """Yield the transitions that ``ticks`` of (seconds, raw readings (S, M)) cause."""
+        """Yield the transitions that ``ticks`` of (seconds, raw readings (S, R)) cause."""
         for at, readings in ticks:
             blocks = self._fold.push(at, self._judged(at, readings))
             if blocks:

@@ -12,10 +12,11 @@ import click
 from rich.console import Console
 from rich.progress import Progress, track
 
-from ..adapters.catalogue import LADDER
+from ..adapters.catalogue import JOINT, LADDER
 from ..adapters.document import BadDocument
 from ..adapters.recording import Recording
 from ..adapters.recording_read import read_recording, read_truth, refuse_strangers
+from ..adapters.scored import with_scores
 from ..aggregator.decide.verdicts import Transition
 from ..aggregator.plan.abstain import Abstention
 from ..proto.baseline_file import Baseline, load_baseline
@@ -133,10 +134,11 @@ class Player:
             for interval, metric in zip(own, metrics, strict=True)
         )
         self._recording, self._ticks, self._columns = recording, ticks, list(columns)
+        read = [with_rungs_from(m, rung) for m, rung in zip(metrics, shortest, strict=True)]
         self.lockstep = Lockstep(
             recording.topology,
             recording.shards,
-            [with_rungs_from(m, rung) for m, rung in zip(metrics, shortest, strict=True)],
+            with_scores(read, jointly=JOINT in recording.catalogue.scores),
             interval=ticks.interval,
             shortest=min(shortest),
             horizon=ticks.seconds,

@@ -142,6 +142,7 @@ class Verdict(google.protobuf.message.Message):
     STATE_FIELD_NUMBER: builtins.int
     OWNER_FIELD_NUMBER: builtins.int
     CORRELATIONAL_NOT_CAUSAL_FIELD_NUMBER: builtins.int
+    FAMILY_FIELD_NUMBER: builtins.int
     id: builtins.str
     node: builtins.str
     level: builtins.str
@@ -161,6 +162,8 @@ class Verdict(google.protobuf.message.Message):
     """"open", "acknowledged", "recovering" """
     owner: builtins.str
     correlational_not_causal: builtins.bool
+    family: builtins.str
+    """of scores, that carried most: "A mean", "D oscillation", …"""
     @property
     def metrics(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
     def __init__(
@@ -180,8 +183,9 @@ class Verdict(google.protobuf.message.Message):
         state: builtins.str = ...,
         owner: builtins.str = ...,
         correlational_not_causal: builtins.bool = ...,
+        family: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["channel", b"channel", "correlational_not_causal", b"correlational_not_causal", "guarantee", b"guarantee", "id", b"id", "level", b"level", "log_e", b"log_e", "metrics", b"metrics", "node", b"node", "opened_ns", b"opened_ns", "owner", b"owner", "reason", b"reason", "since_ns", b"since_ns", "state", b"state", "validity_class", b"validity_class"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["channel", b"channel", "correlational_not_causal", b"correlational_not_causal", "family", b"family", "guarantee", b"guarantee", "id", b"id", "level", b"level", "log_e", b"log_e", "metrics", b"metrics", "node", b"node", "opened_ns", b"opened_ns", "owner", b"owner", "reason", b"reason", "since_ns", b"since_ns", "state", b"state", "validity_class", b"validity_class"]) -> None: ...
 
 global___Verdict = Verdict
 
@@ -370,6 +374,7 @@ class Part(google.protobuf.message.Message):
     VALIDITY_CLASS_FIELD_NUMBER: builtins.int
     SINCE_NS_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    FAMILY_FIELD_NUMBER: builtins.int
     channel: builtins.str
     """"fast change", "slow change", "level" """
     metric: builtins.str
@@ -380,6 +385,7 @@ class Part(google.protobuf.message.Message):
     since_ns: builtins.int
     reason: builtins.str
     """what keeps it from a better class"""
+    family: builtins.str
     def __init__(
         self,
         *,
@@ -391,8 +397,9 @@ class Part(google.protobuf.message.Message):
         validity_class: builtins.str = ...,
         since_ns: builtins.int = ...,
         reason: builtins.str = ...,
+        family: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["channel", b"channel", "log_m", b"log_m", "metric", b"metric", "reason", b"reason", "rung", b"rung", "since_ns", b"since_ns", "validity_class", b"validity_class", "weight", b"weight"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["channel", b"channel", "family", b"family", "log_m", b"log_m", "metric", b"metric", "reason", b"reason", "rung", b"rung", "since_ns", b"since_ns", "validity_class", b"validity_class", "weight", b"weight"]) -> None: ...
 
 global___Part = Part
 

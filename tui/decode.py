@@ -116,6 +116,7 @@ def verdict(message: console.Verdict) -> Verdict:
         state=_line(message.state),
         owner=_line(message.owner),
         correlational_not_causal=message.correlational_not_causal,
+        family=_line(message.family),
     )
 
 
@@ -137,6 +138,7 @@ def explanation(message: console.Explanation) -> Explanation:
                 validity_class=_line(part.validity_class),
                 since=_seconds(part.since_ns),
                 reason=_line(part.reason),
+                family=_line(part.family),
             )
             for part in message.parts
         ),

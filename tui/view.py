@@ -75,6 +75,7 @@ class Verdict:
     state: str
     owner: str
     correlational_not_causal: bool
+    family: str = ""
 
     @property
     def kind(self) -> Kind:

@@ -22,4 +22,5 @@ def recalled(record: VerdictRecord) -> Transition:
         metrics=record.metrics,
         reason=record.reason,
         id=record.id,
+        family=record.family,
     )

@@ -31,7 +31,8 @@ class Transition:
     ``id`` names the verdict through all its steps and is never used again.
     ``log_e`` is the log e-value by which the node was selected, in nats: of a controlled verdict
     the adjusted running maximum, of a ranked one the merged value. ``metrics`` are those that
-    carried it, strongest first; ``since`` the likely onset.
+    carried it, strongest first; ``since`` the likely onset. ``family`` is the score of what carried
+    most, "" where none did.
     """
 
     transition: TransitionWord
@@ -46,6 +47,7 @@ class Transition:
     metrics: tuple[str, ...]
     reason: str
     id: str = ""
+    family: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,7 @@ class Verdicts:
             metrics=lead.metrics,
             reason=self._reason(row, guarantee, lead, selection),
             id=f"v{self._opened}" if held is None else held.id,
+            family=lead.family,
         )
         self._open[row] = made
         return made

@@ -33,6 +33,7 @@ def abstentions(fleet: Fleet, planner: Planner, learned: Ints) -> tuple[Abstenti
         *_too_few(fleet, planner),
         *_not_enough_for_a_claim(fleet, planner),
         *_level(fleet, planner),
+        *_counts(fleet, planner),
         *_uncalibrated(fleet, planner),
         *_learning(fleet, planner, learned),
     }
@@ -64,6 +65,13 @@ def _level(fleet: Fleet, planner: Planner) -> Iterator[Abstention]:
         if cell.margin is None or cell.validity == Validity.NONE:
             metric = fleet.metrics[cell.column].name
             yield Abstention(_scope(fleet, cell.group), "level", f"{metric}: {cell.reason}")
+
+
+def _counts(fleet: Fleet, planner: Planner) -> Iterator[Abstention]:
+    for cell in planner.counts.cells.values():
+        if cell.validity == Validity.NONE:
+            metric = fleet.metrics[cell.column].name
+            yield Abstention(_scope(fleet, cell.group), "counts", f"{metric}: {cell.reason}")
 
 
 def _uncalibrated(fleet: Fleet, planner: Planner) -> Iterator[Abstention]:

@@ -4,12 +4,13 @@ Apart from the level channel's plan, because its questions are other ones: how m
 noise has, and whether what is left after φ is worth its name (statistics.md E, G2).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import isnan, nan
 
 import numpy as np
 import numpy.typing as npt
 
+from ...adapters.catalogue import JOINT
 from ...engine.calibration import OWN_ENOUGH, lag_one, pooled_phi
 from ...engine.evalue import Validity
 from ...engine.peers import FEWEST
@@ -19,6 +20,7 @@ from ..state.fleet import Fleet
 from ..state.move import Move
 from .cell import ChangeCell
 from .epochs import Epochs
+from .joint import joint_column, shared_rungs
 from .lengths import Lengths
 from .members import RANKED_FROM
 from .monitor import Monitor
@@ -46,6 +48,7 @@ class ChangeBook:
     ) -> None:
         """Open a fast and a slow cell for each pool and metric, from the catalogue's rungs.
 
+        One cell, the fast one, for a score beside the mean; none if it cannot learn in time.
         ``shortest`` rung and ``horizon`` in seconds; ``fixed_rungs``: τ moves none of them. What
         a ``baseline`` covers starts from it.
         """
@@ -61,13 +64,19 @@ class ChangeBook:
             rows = np.flatnonzero((fleet.pool == pool) & enough)
             for column, metric in enumerate(fleet.metrics if len(rows) else ()):
                 fast, slow = self._lengths.start(metric.fast, metric.slow)
+                if metric.counted or metric.score == JOINT:
+                    continue
+                if not metric.paired:
+                    fast, slow = metric.fast, 0
+                    if not self._lengths.fits(fast):
+                        continue
                 if warm is not None:
                     fast, slow = warm.rungs(pool, column, (fast, slow))
                 self._open(pool, column, fast, rows, slow=False)
                 if slow:
                     self._open(pool, column, slow, rows, slow=True)
-
         self.cold = [] if warm is None else self._begin_warm(warm)
+        self._seat_joint()
 
     def _begin_warm(self, warm: WarmStart) -> list[tuple[str, str]]:
         """Let the cells start that can; return the scopes of the others, and why they learn."""
@@ -93,6 +102,7 @@ class ChangeBook:
         self.cold = [(scope, why) for scope, why in self.cold if scope not in old]
         for column in range(len(self._fleet.metrics)):
             self._follow(column)
+        self._seat_joint()
 
     def plans(self) -> Iterable[ChangePlan]:
         """Yield what the agents must know of every cell."""
@@ -127,34 +137,26 @@ class ChangeBook:
 
     def rungs(self, *, slow: bool) -> Ints:
         """Return the rung (R, M) of the fast or the slow change part."""
-        out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.int64)
-        for cell in self.cells.values():
-            if cell.slow == slow:
-                out[cell.rows, cell.column] = cell.rung
-        return out
+        return self._table(lambda cell: cell.rung, slow=slow)
 
     def epochs(self, *, slow: bool) -> Ints:
         """Return the epoch (R, M) of the fast or the slow change part, 0 where there is none."""
-        out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.int64)
-        for cell in self.cells.values():
-            if cell.slow == slow:
-                out[cell.rows, cell.column] = cell.epoch
-        return out
+        return self._table(lambda cell: cell.epoch, slow=slow)
 
     def validity(self, *, slow: bool) -> npt.NDArray[np.int8]:
         """Return the class (R, M) that calibration leaves to the fast or the slow part."""
-        out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.int8)
-        for cell in self.cells.values():
-            if cell.slow == slow:
-                out[cell.rows, cell.column] = cell.validity
-        return out
+        return self._table(lambda cell: cell.validity, slow=slow).astype(np.int8)
 
     def fixed(self, *, slow: bool) -> Bools:
         """Return which fast or slow parts (R, M) are of a cell that knows its κ by now."""
-        out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.bool_)
+        return self._table(lambda cell: not isnan(cell.kappa), slow=slow).astype(np.bool_)
+
+    def _table(self, of: Callable[[ChangeCell], int | npt.NDArray[np.int8]], *, slow: bool) -> Ints:
+        """Return what the fast or the slow cells say ``of`` themselves, by row and column."""
+        out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.int64)
         for cell in self.cells.values():
             if cell.slow == slow:
-                out[cell.rows, cell.column] = not isnan(cell.kappa)
+                out[cell.rows, cell.column] = of(cell)
         return out
 
     def hear_learned(self, rung: int, block: int, rows: Ints, learned: Ints) -> bool:
@@ -255,7 +257,8 @@ class ChangeBook:
         if left is not None:
             why = f"block length {left.rung} s to {rung} s"
             cell.epoch = self._epochs.begin(self._scope(cell), why)
-        cell.phi = 0.0 if slow else nan  # the slow rung is plain: its memory is paid by κ
+        plain = slow or self._fleet.metrics[column].score == JOINT  # memory is paid by κ
+        cell.phi = 0.0 if plain else nan
         cell.moved = left is not None
         cell.validity = np.zeros(len(rows), dtype=np.int8)
         self.cells[pool, column, int(slow)] = cell
@@ -274,6 +277,7 @@ class ChangeBook:
         if not (self._lengths.fixed or cell.moved or self._of_nodes(cell)):
             self._choose_rungs(cell)
             self._follow(cell.column)
+            self._seat_joint()
 
     def _of_nodes(self, cell: ChangeCell) -> bool:
         return int(cell.rows[0]) >= self._fleet.shard_count
@@ -285,6 +289,19 @@ class ChangeBook:
             of_shards = {c.rung for c in cells if c.slow == cell.slow and not self._of_nodes(c)}
             if of_shards and cell.rung not in of_shards:
                 self._open(cell.pool, column, min(of_shards), cell.rows, slow=cell.slow)
+
+    def _seat_joint(self) -> None:
+        """Open the joint cell of each pool where most of its means have a stream, or move it there.
+
+        Its own 200 blocks follow theirs: where a horizon is too short for that there is none.
+        """
+        column = joint_column(self._fleet.metrics)
+        if column is None:
+            return
+        for pool, (rung, rows) in shared_rungs(self.cells.values(), self._fleet.metrics).items():
+            held = self.cells.get((pool, column, 0))
+            if self._lengths.fits_twice(rung) and (held is None or held.rung != rung):
+                self._open(pool, column, rung, rows, slow=False)
 
     def _choose_rungs(self, cell: ChangeCell) -> None:
         """Leave a rung that the pool's τ asks to leave: that part learns anew at another one.

@@ -126,6 +126,7 @@ def verdict(shown: Shown) -> console.Verdict:
         reason=last.reason,
         state="recovering" if last.transition == "recovering" else "open",
         correlational_not_causal=True,
+        family=last.family,
     )
 
 

@@ -112,12 +112,22 @@ def test_a_row_with_a_gap_has_no_distance_and_the_others_keep_theirs() -> None:
     assert distances[[0, 1, 3]] == pytest.approx(expected[[0, 1, 3]], rel=1e-12)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -1e200])
-def test_a_number_no_scatter_can_hold_is_named(bad: float) -> None:
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_no_number_is_named(bad: float) -> None:
     rows = gaussian(50, 2, 13)
     rows[3, 1] = bad
-    with pytest.raises(ValueError, match=r"rows\[3, 1\] is .*within 1e150"):
+    with pytest.raises(ValueError, match=r"rows\[3, 1\] is .*finite numbers"):
         fit(rows)
+
+
+def test_numbers_of_any_size_are_outliers_with_a_finite_distance() -> None:
+    rows = gaussian(50, 2, 14)
+    rows[3, 1] = -1e300
+    scatter = fit(rows)
+    assert not scatter.kept[3]
+    distances = squared_distances(np.array([[1e300, -1e300], rows[3], [0.0, 0.0]]), scatter)
+    assert np.isfinite(distances).all()
+    assert distances[:2].min() > 1e50 > distances[2]
 
 
 def test_a_matrix_without_rows_or_columns_is_refused() -> None:

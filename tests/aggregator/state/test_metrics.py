@@ -23,9 +23,10 @@ def test_the_order_of_hosts_and_of_their_metrics_does_not_matter() -> None:
     assert judged(one, catalogue, 5) == judged(other, catalogue, 5)
 
 
-def test_counts_events_and_states_are_not_judged() -> None:
+def test_events_and_states_are_not_judged_and_counts_are() -> None:
     host = inventory("a", "pcie_replays", "ecc_uncorrected", "pcie_link_width", "power_watts")
-    assert [m.name for m in judged([host], default_catalogue(), 5)] == ["power_watts"]
+    found = judged([host], default_catalogue(), 5)
+    assert [(m.name, m.counted) for m in found] == [("pcie_replays", True), ("power_watts", False)]
 
 
 def test_no_block_is_shorter_than_the_shortest() -> None:
