@@ -19,7 +19,8 @@ def noise(blocks: int, seed: int = 5) -> Floats:
 
 
 def wave(period: float, size: float = 1.0) -> Floats:
-    return size * np.sin(2 * np.pi * np.arange(T) / period)[:, None, None]
+    turned: Floats = size * np.sin(2 * np.pi * np.arange(T) / period)[:, None, None]
+    return turned
 
 
 def both_sides(ticks: Floats, least: Floats) -> Floats:

@@ -44,7 +44,7 @@ def found(what: str, seed: int = 2) -> tuple[Lockstep, list[Transition]]:
         horizon=WEEK,
         fixed_rungs=True,
     )
-    done = []
+    done: list[Transition] = []
     for start in range(0, ONSET + WATCHED, AT_ONCE):
         ticks = fleet.ticks(start, start + AT_ONCE)
         done += made.play((float(start + k), tick) for k, tick in enumerate(ticks))

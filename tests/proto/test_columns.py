@@ -32,7 +32,7 @@ def down(group: str, columns: tuple[int, ...]) -> Down:
 
 
 def listed(message: ingest.Up1 | ingest.Down | ingest.Up2) -> list[int]:
-    return unpack(message.columns, np.uint16).tolist()
+    return [int(column) for column in unpack(message.columns, np.uint16)]
 
 
 def test_block_values_travel_without_the_columns_of_other_rungs() -> None:
@@ -101,14 +101,14 @@ def test_thinning_leaves_the_message_itself_as_it_was() -> None:
 def test_columns_that_do_not_grow_or_are_not_there_are_refused(columns: list[int]) -> None:
     sent = encode.up1(up1((3, 4)))
     sent.columns.CopyFrom(pack(np.array(columns), np.uint16))
-    with pytest.raises(BadMessage, match="Up1.columns: is no growing row of columns below 100"):
+    with pytest.raises(BadMessage, match=r"Up1\.columns: is no growing row of columns below 100"):
         decode.up1(sent, "h", (ROWS, EVERY))
 
 
 def test_columns_that_are_others_than_those_of_the_arrays_are_refused() -> None:
     sent = encode.up1(up1())
     sent.columns.CopyFrom(pack(np.array([3, 4]), np.uint16))
-    with pytest.raises(BadMessage, match="Up1.x: has shape"):
+    with pytest.raises(BadMessage, match=r"Up1\.x: has shape"):
         decode.up1(sent, "h", (ROWS, EVERY))
 
 

@@ -134,7 +134,7 @@ def test_the_course_of_a_fault_does_not_hang_on_how_ticks_are_drawn(what: str) -
 
 @pytest.mark.parametrize("what", ["wave+1sd/1", "spikes+1sd/0"])
 def test_a_period_that_is_none_is_refused(what: str) -> None:
-    with pytest.raises(BadFault, match="its period is . ticks; write /2 or more ticks"):
+    with pytest.raises(BadFault, match=r"its period is . ticks; write /2 or more ticks"):
         parse_fault(f"a:power:{what}@5")
 
 

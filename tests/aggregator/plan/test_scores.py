@@ -9,7 +9,6 @@ from tessera.adapters.metric import Metric
 from tessera.adapters.scored import scored
 from tessera.aggregator.plan.abstain import Abstention, abstentions
 from tessera.aggregator.plan.planner import FAST, LEVEL, SLOW, Planner
-from tessera.engine.outcome import Outcome
 
 from ..fleets import POWER, STEP_TIME, flat, fleet_of, outcome
 
@@ -26,8 +25,8 @@ def with_phi(planner: Planner, column: int, phi: float, *, rung: int) -> bool:
     rows, metrics = SHARDS + 1, 2
     lags = np.full((rows, metrics, 3), np.nan)
     lags[:, column] = (1e6, phi * 1e6, 1e6)
-    news: Outcome = replace(outcome(rows, metrics, block=200), lags=lags)
-    news = replace(news, learned=np.full((rows, metrics), 200))
+    learned = np.full((rows, metrics), 200)
+    news = replace(outcome(rows, metrics, block=200), lags=lags, learned=learned)
     return planner.hear(rung, [(np.arange(rows), news)], np.zeros(rows, dtype=np.bool_))
 
 
@@ -52,7 +51,7 @@ def test_the_same_memory_moves_the_rungs_of_a_mean() -> None:
 
 def test_means_have_half_of_the_change_channel_and_scores_the_other_half_alike() -> None:
     weights = planner_of(POWER, SPREAD, scored(POWER, "spike")).parts().weights[:, :, 0]
-    np.testing.assert_allclose(weights, [[0.25, 0.25, 0.25], [0.25, 0, 0], [0, 0, 0]])
+    np.testing.assert_allclose(weights, [[0.25, 0.25, 0.25], [0.25, 0.0, 0.0], [0.0, 0.0, 0.0]])
 
 
 def test_beside_a_level_channel_the_shares_of_the_change_channel_are_the_same() -> None:
@@ -67,7 +66,7 @@ def test_beside_a_level_channel_the_shares_of_the_change_channel_are_the_same() 
 
 def test_without_scores_the_means_have_it_all() -> None:
     weights = planner_of(POWER, STEP_TIME).parts().weights[:, :, 0]
-    np.testing.assert_allclose(weights, [[0.125, 0.125], [0.125, 0.125], [0, 0.5]])
+    np.testing.assert_allclose(weights, [[0.125, 0.125], [0.125, 0.125], [0.0, 0.5]])
 
 
 def test_a_score_without_any_mean_has_all_of_the_change_channel() -> None:
