@@ -16,7 +16,7 @@ _PHRASES = {
     "spread": ("the spread of {} has changed", "the spreads of {} have changed"),
     "oscillation": ("{} oscillates more than it did", "{} oscillate more than they did"),
     "spike": ("{} has larger spikes than it had", "{} have larger spikes than they had"),
-    "joint": ("its metrics do not go together as they did",) * 2,
+    "joint": ("the way its metrics go together has changed",) * 2,
 }
 
 E_LIMIT = 4.0  # nats up to which e itself is easier to read than its power of ten

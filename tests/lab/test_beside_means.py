@@ -61,7 +61,7 @@ def test_power_two_metrics_that_part_are_told_as_a_joint_drift() -> None:
     first = found[0]
     assert (first.family, first.metrics[0]) == ("C joint", "joint")
     assert first.at >= INTERVAL * onset
-    assert "do not go together as they did" in first.reason
+    assert "the way its metrics go together has changed" in first.reason
 
 
 @pytest.mark.slow
