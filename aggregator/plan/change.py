@@ -17,9 +17,9 @@ from ...engine.peers import FEWEST
 from ...proto.messages import ChangePlan
 from ..state.fleet import Fleet
 from ..state.move import Move
-from .cell import ChangeCell
+from .cell import ChangeCell, note
 from .epochs import Epochs
-from .joint import joint_column, shared_rungs
+from .joint import joint_column, moved_together, shared_rungs
 from .lengths import Lengths
 from .members import RANKED_FROM
 from .monitor import Monitor
@@ -160,14 +160,14 @@ class ChangeBook:
         """Take (n, Σ r r₋₁, Σ r²) of streams that have learned, ``lags`` (S, M, 3)."""
         for cell in self._of(rung):
             if isnan(cell.phi):
-                _note(cell.lags, rows, lags[:, cell.column], cell.rows)
+                note(cell.lags, rows, lags[:, cell.column], cell.rows)
 
     def hear_baseline(self, rung: int, rows: Ints, scores: Floats) -> bool:
         """Take the baseline scores (S, M, 100) of streams that settled; late ones get their κ_i."""
         changed = False
         for cell in self._of(rung):
             late: dict[int, Floats] = {}
-            _note(late, rows, scores[:, cell.column], cell.rows)
+            note(late, rows, scores[:, cell.column], cell.rows)
             late = {row: s for row, s in late.items() if row not in cell.known}
             if isnan(cell.kappa):
                 cell.baseline.update(late)
@@ -181,7 +181,12 @@ class ChangeBook:
         fell = False
         for cell in self._of(rung):
             mine = self._fleet.pool[rows] == cell.pool
-            cell.monitor.hear({m: sums[mine, cell.column] for m, sums in windows.items()})
+            completed = {m: sums[mine, cell.column] for m, sums in windows.items()}
+            cell.monitor.hear(completed)
+            if self._fleet.metrics[cell.column].score == JOINT:
+                fell |= cell.give_up(
+                    moved_together(completed, self._fleet.group[rows[mine]], cell.kappa)
+                )
             if block >= cell.judged + JUDGED_EACH and not isnan(cell.kappa):
                 cell.judged = block
                 fell |= cell.demote()
@@ -293,9 +298,3 @@ class ChangeBook:
             self._open(cell.pool, cell.column, new_fast, cell.rows, slow=False)
         if new_slow != other.rung:
             self._open(cell.pool, cell.column, new_slow, cell.rows, slow=True)
-
-
-def _note(held: dict[int, Floats], rows: Ints, values: Floats, wanted: Ints) -> None:
-    """Keep ``values`` (S, k) of those ``rows`` that are ``wanted`` and have any."""
-    for i in np.flatnonzero(np.isfinite(values).any(axis=1) & np.isin(rows, wanted)):
-        held[int(rows[i])] = values[i]

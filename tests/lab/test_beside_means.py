@@ -42,8 +42,9 @@ def together(seed: int, ticks: int) -> Floats:
     rng = np.random.default_rng(seed)
     shared = rng.normal(size=(ticks, SHARDS, 1))
     own = np.sqrt(0.95) * shared + np.sqrt(0.05) * rng.normal(size=(ticks, SHARDS, 2))
-    level: Floats = 100.0 + np.cumsum(0.05 * rng.normal(size=(ticks, 1, 2)), axis=0)
-    return level + own
+    level = np.cumsum(0.05 * rng.normal(size=(ticks, 1, 2)), axis=0)
+    values: Floats = 100.0 + level + own
+    return values
 
 
 def errors(seed: int, ticks: int, rate: float = 0.002) -> Floats:

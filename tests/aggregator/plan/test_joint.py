@@ -6,9 +6,11 @@ from tessera.adapters.catalogue import Metric, default_catalogue
 from tessera.adapters.scored import judged_together, with_scores
 from tessera.aggregator.plan.change import ChangeBook
 from tessera.aggregator.plan.epochs import Epochs
-from tessera.aggregator.plan.joint import joint_column, shared_rungs
+from tessera.aggregator.plan.joint import joint_column, moved_together, shared_rungs
 from tessera.aggregator.plan.planner import FAST, Planner
+from tessera.engine.arrays import Floats
 from tessera.engine.calibration import block_correlation
+from tessera.engine.evalue import Validity
 
 from ..fleets import POWER, flat, fleet_of
 
@@ -92,3 +94,45 @@ def test_a_fleet_without_the_column_has_no_cell_of_it() -> None:
     assert {cell.column for cell in cells.values()} == {0, 1}
     rung, rows = shared_rungs(cells.values(), fleet.metrics)[0]
     assert (rung, rows.tolist()) == (30, list(range(40)))
+
+
+def sums(rows: int, level: float = 0.0, seed: int = 1) -> Floats:
+    return level + np.random.default_rng(seed).normal(size=rows)
+
+
+def test_null_rows_that_stay_as_they_were_have_not_moved_together() -> None:
+    group = np.repeat([0, 1], 32)
+    looks = [{10: sums(64, seed=seed), 25: sums(64, seed=seed + 9999)} for seed in range(2000)]
+    assert not any(moved_together(windows, group, 1.0) for windows in looks)
+
+
+def test_power_a_group_that_moves_out_at_once_has_whatever_the_other_does() -> None:
+    group = np.repeat([0, 1], 32)
+    windows = {10: np.concatenate([sums(32), sums(32, 2.0)])}
+    assert moved_together(windows, group, 1.0).startswith("half of a group moved out together")
+    assert moved_together({10: -windows[10]}, group, 1.0) == ""
+
+
+def test_a_few_rows_that_are_ill_and_few_that_completed_a_window_have_not() -> None:
+    ill = sums(32)
+    ill[:10] += 30.0
+    assert moved_together({10: ill}, np.zeros(32, dtype=np.int64), 1.0) == ""
+    few = np.where(np.arange(32) < 7, 30.0, np.nan)
+    assert moved_together({10: few}, np.zeros(32, dtype=np.int64), np.nan) == ""
+
+
+def test_more_memory_asks_for_more() -> None:
+    windows = {10: sums(32, 1.5)}
+    assert moved_together(windows, np.zeros(32, dtype=np.int64), 1.0) != ""
+    assert moved_together(windows, np.zeros(32, dtype=np.int64), 2.0) == ""
+
+
+def test_a_joint_cell_whose_group_moved_together_claims_nothing_and_a_mean_does() -> None:
+    book, rows = book_of(gauge("a"), gauge("b")), np.arange(40)
+    for cell in book.cells.values():
+        cell.kappa, cell.validity = 1.0, np.full(len(cell.rows), Validity.EMPIRICAL, dtype=np.int8)
+    windows = {10: np.stack([sums(40, 3.0)] * 3, axis=1)}
+    assert book.hear_windows(30, 5, rows, windows)
+    assert (book.validity(slow=False)[:40, 2] == Validity.NONE).all()
+    assert (book.validity(slow=True)[:40, :2] == Validity.EMPIRICAL).all()
+    assert book.reason(0, 2, slow=False).startswith("half of a group moved out together")
