@@ -57,7 +57,7 @@ def _claim(lead: Lead) -> str:
     """Return which metrics do what: those of the score that carries most, then the others."""
     if lead.family == COUNTS:  # the strongest, which is counted, and the others
         first, *rest = lead.metrics
-        claim = f"{first}: more errors than its peers"
+        claim = f"too many {first}"
         return f"{claim} (also {_named(rest)})" if rest else claim
     score = split(lead.metrics[0])[1]
     names = [base for base, other in map(split, lead.metrics) if other == score]
