@@ -49,7 +49,7 @@ class ChangeBook:
         ``shortest`` rung and ``horizon`` in seconds; ``fixed_rungs``: τ moves none of them.
         """
         self._fleet = fleet
-        self._lengths = Lengths.within(shortest, horizon, fixed=fixed_rungs)
+        self.lengths = Lengths.within(shortest, horizon, fixed=fixed_rungs)
         self.cells: dict[tuple[int, int, int], ChangeCell] = {}  # pool, column, slow
         self._epochs = epochs
         inner = np.arange(len(fleet.rows)) >= fleet.shard_count
@@ -58,12 +58,12 @@ class ChangeBook:
         for pool in range(len(fleet.pools)):
             rows = np.flatnonzero((fleet.pool == pool) & enough)
             for column, metric in enumerate(fleet.metrics if len(rows) else ()):
-                fast, slow = self._lengths.start(metric.fast, metric.slow)
+                fast, slow = self.lengths.start(metric.fast, metric.slow)
                 if metric.counted or metric.score == JOINT:
                     continue
                 if not metric.paired:
                     fast, slow = metric.fast, 0
-                    if not self._lengths.fits(fast):
+                    if not self.lengths.fits(fast):
                         continue
                 self._open(pool, column, fast, rows, slow=False)
                 if slow:
@@ -254,7 +254,7 @@ class ChangeBook:
         if isnan(phi):
             return
         cell.phi = phi
-        if not (self._lengths.fixed or cell.moved or self._of_nodes(cell)):
+        if not (self.lengths.fixed or cell.moved or self._of_nodes(cell)):
             self._choose_rungs(cell)
             self._follow(cell.column)
             self._seat_joint()
@@ -280,7 +280,7 @@ class ChangeBook:
             return
         for pool, (rung, rows) in shared_rungs(self.cells.values(), self._fleet.metrics).items():
             held = self.cells.get((pool, column, 0))
-            if self._lengths.fits_twice(rung) and (held is None or held.rung != rung):
+            if self.lengths.fits_twice(rung) and (held is None or held.rung != rung):
                 self._open(pool, column, rung, rows, slow=False)
 
     def _choose_rungs(self, cell: ChangeCell) -> None:
@@ -293,7 +293,7 @@ class ChangeBook:
         if other is None:
             return
         refresh = self._fleet.metrics[cell.column].refresh
-        new_fast, new_slow = self._lengths.asked(cell.phi, cell.rung, other.rung, refresh)
+        new_fast, new_slow = self.lengths.asked(cell.phi, cell.rung, other.rung, refresh)
         if new_fast != cell.rung:
             self._open(cell.pool, cell.column, new_fast, cell.rows, slow=False)
         if new_slow != other.rung:

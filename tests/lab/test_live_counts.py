@@ -21,7 +21,7 @@ def record(folder: Path) -> Folders:
     times = BEGAN + INTERVAL * np.arange(TICKS, dtype=np.float64)
     errors = np.cumsum(np.random.default_rng(8).random((TICKS, 40)) < 0.005, axis=0)
     errors[ONSET:, fleet.names.index(ILL)] += np.arange(TICKS - ONSET) // 12
-    both = np.concatenate([fleet.ticks(0, TICKS), errors[:, :, None].astype(np.float64)], axis=2)
+    both = np.concatenate([fleet.ticks(0, TICKS), errors[:, :, None]], axis=2)
     outline = Outline(fleet.topology, fleet.names, (*fleet.metrics, "pcie_replays"))
     write_recording(folder / "recording", outline, [Chunk(times, both)])
     return Folders(folder / "recording", folder / "state")

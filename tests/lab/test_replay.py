@@ -30,6 +30,7 @@ VERDICT: dict[str, Kinds] = {
     "node": str,
     "level": str,
     "channel": str,
+    "family": str,
     "guarantee": str,
     "validity_class": str,
     "log_e": (int, float),
@@ -50,6 +51,7 @@ SUMMARY: dict[str, Kinds] = {
 WORDS = {
     "transition": {"opened", "promoted", "recovering", "closed"},
     "channel": {"change", "level", "fact", "temporal"},
+    "family": {"A mean", "spread", "C joint", "D oscillation", "E spike"},
     "guarantee": {"controlled", "ranked"},
     "validity_class": {"theorem", "construction", "empirical", "none"},
 }
