@@ -19,7 +19,8 @@ def record(folder: Path) -> Folders:
     """Write a recording of 40 shards on five hosts, one of which errs in every minute."""
     fleet = SyntheticFleet(FleetSpec(shards=40), 7, [])
     times = BEGAN + INTERVAL * np.arange(TICKS, dtype=np.float64)
-    errors = np.cumsum(np.random.default_rng(8).random((TICKS, 40)) < 0.005, axis=0)
+    drawn = np.random.default_rng(8).random((TICKS, 40)) < 0.002
+    errors = np.cumsum(drawn, axis=0).astype(np.float64)
     errors[ONSET:, fleet.names.index(ILL)] += np.arange(TICKS - ONSET) // 12
     both = np.concatenate([fleet.ticks(0, TICKS), errors[:, :, None]], axis=2)
     outline = Outline(fleet.topology, fleet.names, (*fleet.metrics, "pcie_replays"))
