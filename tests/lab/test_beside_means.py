@@ -7,6 +7,7 @@ from tessera.adapters.catalogue import Metric, default_catalogue
 from tessera.adapters.scored import with_scores
 from tessera.adapters.topology.model import Edge, Node, Topology
 from tessera.aggregator.decide.verdicts import Transition
+from tessera.aggregator.state.checkpoint import pack, unpack
 from tessera.engine.arrays import Floats
 from tessera.lab.lockstep import Lockstep
 
@@ -107,3 +108,17 @@ def test_a_counter_that_was_reset_and_ticks_without_a_reading_are_no_errors() ->
     values[100:, ILL, 0] = 0.0
     values[200:, ILL, 0] = np.nan
     assert played(live, values) == []
+
+
+def test_a_pipeline_that_is_packed_and_unpacked_goes_on_to_the_last_bit() -> None:
+    values = np.concatenate([together(4, 150), errors(4, 150, rate=0.02)], axis=2)
+    first, second = (lockstep(*gauges(), counted()) for _ in range(2))
+    for live in (first, second):
+        played(live, values[:90])
+    second.pipeline = unpack(pack(second.pipeline))
+    for live in (first, second):
+        list(live.play((INTERVAL * t, values[t]) for t in range(90, 150)))
+    assert first.pipeline.log_m().tobytes() == second.pipeline.log_m().tobytes()
+    assert pack(first.pipeline) == pack(second.pipeline)
+    (cell,) = second.pipeline.planner.counts.cells.values()
+    assert cell.heard > 0
