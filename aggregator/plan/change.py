@@ -18,9 +18,9 @@ from ...proto.baseline_file import Baseline
 from ...proto.messages import ChangePlan
 from ..state.fleet import Fleet
 from ..state.move import Move
-from .cell import ChangeCell
+from .cell import ChangeCell, note
 from .epochs import Epochs
-from .joint import joint_column, shared_rungs
+from .joint import joint_column, moved_together, shared_rungs
 from .lengths import Lengths
 from .members import RANKED_FROM
 from .monitor import Monitor
@@ -182,14 +182,14 @@ class ChangeBook:
         """Take (n, Σ r r₋₁, Σ r²) of streams that have learned, ``lags`` (S, M, 3)."""
         for cell in self._of(rung):
             if isnan(cell.phi):
-                _note(cell.lags, rows, lags[:, cell.column], cell.rows)
+                note(cell.lags, rows, lags[:, cell.column], cell.rows)
 
     def hear_baseline(self, rung: int, rows: Ints, scores: Floats) -> bool:
         """Take the baseline scores (S, M, 100) of streams that settled; late ones get their κ_i."""
         changed = False
         for cell in self._of(rung):
             late: dict[int, Floats] = {}
-            _note(late, rows, scores[:, cell.column], cell.rows)
+            note(late, rows, scores[:, cell.column], cell.rows)
             late = {row: s for row, s in late.items() if row not in cell.known}
             if isnan(cell.kappa):
                 cell.baseline.update(late)
@@ -203,7 +203,12 @@ class ChangeBook:
         fell = False
         for cell in self._of(rung):
             mine = self._fleet.pool[rows] == cell.pool
-            cell.monitor.hear({m: sums[mine, cell.column] for m, sums in windows.items()})
+            completed = {m: sums[mine, cell.column] for m, sums in windows.items()}
+            cell.monitor.hear(completed)
+            if self._fleet.metrics[cell.column].score == JOINT:
+                fell |= cell.give_up(
+                    moved_together(completed, self._fleet.group[rows[mine]], cell.kappa)
+                )
             if block >= cell.judged + JUDGED_EACH and not isnan(cell.kappa):
                 cell.judged = block
                 fell |= cell.demote()
@@ -322,9 +327,3 @@ class ChangeBook:
 
 def _since(cell: ChangeCell) -> str:
     return f"warm start from baseline {cell.warm}"
-
-
-def _note(held: dict[int, Floats], rows: Ints, values: Floats, wanted: Ints) -> None:
-    """Keep ``values`` (S, k) of those ``rows`` that are ``wanted`` and have any."""
-    for i in np.flatnonzero(np.isfinite(values).any(axis=1) & np.isin(rows, wanted)):
-        held[int(rows[i])] = values[i]

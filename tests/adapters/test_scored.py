@@ -22,6 +22,7 @@ def test_the_scores_of_a_metric_stand_behind_it() -> None:
         "power_watts/spike",
         "power_watts/spread",
         "temperature_celsius",
+        "joint",
     ]
 
 
@@ -83,6 +84,7 @@ def test_a_score_of_a_score_is_refused() -> None:
         ("power_watts", ("power_watts", "mean")),
         ("power_watts/spread", ("power_watts", "spread")),
         ("a/b/joint", ("a/b", "joint")),
+        ("joint", ("joint", "joint")),
         ("a/b", ("a/b", "mean")),
         ("a/mean", ("a/mean", "mean")),
         ("/spread", ("/spread", "mean")),

@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessera.adapters.catalogue import default_catalogue
+from tessera.adapters.metric import Metric
 from tessera.adapters.scored import with_scores
 from tessera.agent.columns import Columns
-from tessera.agent.fold import Block, Floats, Fold, block_value, on_the_clock
+from tessera.agent.fold import Block, Floats, Fold, block_value, errored, on_the_clock
 from tessera.engine.scores import oscillation, spike, spread
 
 NUMBERS = st.floats(-1e6, 1e6, width=32)
@@ -241,6 +242,27 @@ def test_a_metric_that_loses_nothing_has_a_value_in_every_block(every: int, rung
 def test_what_is_beyond_float32_becomes_infinite_and_is_not_hidden() -> None:
     (block,) = fold(1).push(0.0, tick(1e39))
     assert np.isposinf(block.x[0, 0])
+
+
+def test_of_what_is_counted_errored_ticks_are_the_value_however_many_errors_one_holds() -> None:
+    rates = np.zeros((60, 2, 1))
+    rates[[3, 30, 31], 0, 0] = [1.0, 10_000.0, 0.5]
+    assert errored(rates, 60).tolist() == [[3.0], [0.0]]
+
+
+@pytest.mark.parametrize(("present", "enough"), [(36, True), (35, False)])
+def test_a_block_with_too_few_ticks_counts_nothing(present: int, enough: bool) -> None:  # noqa: FBT001  a table's column
+    rates = np.full((60, 1, 1), np.nan)
+    rates[:present] = 1.0
+    assert np.array_equal(errored(rates, 60), [[present if enough else np.nan]], equal_nan=True)
+
+
+def test_a_fold_counts_the_columns_that_are_counted_and_takes_the_mean_of_the_others() -> None:
+    gauge, counts = Metric("power", "W"), Metric("replays", "1", kind="counts")
+    made = Fold((1, 2), columns=Columns.of([gauge, counts]))
+    made.watch({5: np.array([0, 1])})
+    sealed = [b for t in range(5) for b in made.push(float(t), np.array([[4.0, 7.0 * (t % 2)]]))]
+    assert [block.x.tolist() for block in sealed] == [[[4.0, 2.0]]]
 
 
 POWER = default_catalogue().of("power_watts")
