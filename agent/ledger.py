@@ -12,16 +12,20 @@ from typing import Final
 import structlog
 
 from ..engine import (
+    bands,
     baseline,
     calibration,
     change,
+    held,
     level,
     margin,
     memory,
     onset,
     ranks,
+    recovery,
     recursive,
     streams,
+    watch,
 )
 from ..engine.snapshot import Tree, named, restored, snapshot
 from ..proto import messages
@@ -49,7 +53,7 @@ class Kept:
     lost: str = ""
 
 
-_LEARNED = (baseline, margin, memory, ranks, recursive, calibration)
+_LEARNED = (baseline, margin, memory, ranks, recursive, calibration, held, watch, recovery, bands)
 _ENGINE = (streams, change, level, onset, *_LEARNED)
 CLASSES: Final = named(Kept, of_host, Block, messages, *_ENGINE)
 

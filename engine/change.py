@@ -21,6 +21,7 @@ from .arrays import (
 from .baseline import Settled, lag_sums, moved, robust_sd, signed_scores
 from .bets import normal_score_bets, normal_scores, side_weights
 from .calibration import WindowSums
+from .held import Baselines, Learned, Recent
 from .memory import Memory
 from .onset import OnsetMixture
 from .ranks import BASELINE, Ranks, uniforms
@@ -65,6 +66,9 @@ class ChangeChannel:
         self._ranks = Ranks.start(n)
         self._windows = WindowSums.start(n)
         self._memory = Memory.start(n)
+        self.held = np.zeros(n, dtype=np.bool_)  # of an open verdict: bets, does not learn
+        self._late = np.zeros(n, dtype=np.bool_)  # held, and has no baseline of before
+        self._baselines, self._recent = Baselines(n), Recent(n)
         self.mixture = OnsetMixture.start(
             side_weights(direction), np.full(n, horizon, dtype=np.int64)
         )
@@ -80,8 +84,9 @@ class ChangeChannel:
 
         ``reference`` is the leave-one-out median of the peers' offset-demeaned values (the whole
         group's raw median while it has no offsets yet). Rows where ``may_bet`` is False learn
-        and do not bet; a frozen stream is offered as NaN and nothing of it moves. Returns the
-        windows of scores completed at this block, as :meth:`WindowSums.update` does.
+        and do not bet; a frozen stream is offered as NaN and nothing of it moves. Held rows that
+        have settled bet and do not learn. Returns the windows of scores completed at this block,
+        as :meth:`WindowSums.update` does.
         """
         refuse_infinite("x", x)
         refuse_infinite("reference", reference)
@@ -135,8 +140,8 @@ class ChangeChannel:
 
     def obey(self, phi: Floats, kappa: Floats, new_epoch: Bools) -> None:
         """Take the plan's φ and κ (n,), NaN = not known yet; another φ needs a ``new_epoch``."""
-        known = np.isfinite(self.phi)
-        self.relearn(np.flatnonzero(new_epoch & known & (phi != self.phi)))
+        known = np.isfinite(self.phi)  # a held stream keeps its own: it may not learn another's
+        self.relearn(np.flatnonzero(new_epoch & known & (phi != self.phi) & ~self.held))
         self.phi = np.where(np.isfinite(self.phi), self.phi, phi)
         self.kappa = np.where(np.isfinite(kappa), kappa, self.kappa)
 
@@ -155,6 +160,8 @@ class ChangeChannel:
         put_rows(self._regression, rows, Recursive.start(count))
         put_rows(self._windows, rows, WindowSums.start(count))
         put_rows(self._memory, rows, Memory.start(count))
+        self._baselines.forget(rows)
+        self._late[rows] = self.held[rows]
         self.mixture.restart(rows, self.mixture.horizon[rows])
 
     def forget(self, rows: Ints) -> None:
@@ -168,6 +175,34 @@ class ChangeChannel:
         self.observed[rows], self._last_block[rows] = 0, NO_BLOCK_YET
         self._moving[rows] = False
         put_rows(self._ranks, rows, Ranks.start(len(rows)))
+
+    def hold(self, rows: Ints, before: Ints) -> None:
+        """Stop the learning of ``rows``, and undo what they learned since block ``before`` (r,).
+
+        They go back to the newest copy from before, or the oldest that is kept, and go on betting.
+        One that has not settled goes on learning until it has: there is nothing to keep yet.
+        """
+        settled = self.settled[rows]
+        self._baselines.restore(self._learned(), rows[settled], before[settled])
+        self.held[rows] = True
+        self._late[rows] = ~settled
+
+    def release(self, rows: Ints, horizon: int) -> None:
+        """Let ``rows`` learn again from the baseline that they were held at, with M = 1 (G5).
+
+        What was learned only while its row was held is learned anew.
+        """
+        self.held[rows] = False
+        self.restart(rows, horizon)
+        self.relearn(rows[self._late[rows]])
+
+    def apart(self, block: int) -> Floats:
+        """Return how far ``block``, the last, lies above each stream's line (n,), in its unit."""
+        return self._recent.last(block, self._regression, self.phi) * self._scale
+
+    def effect(self, row: int, since: int) -> float:
+        """Return the median of that over the last 32 blocks, none before ``since``; NaN = none."""
+        return self._recent.effect(self._regression, self.phi, row, since) * float(self._scale[row])
 
     def waits_for_kappa(self, rows: Ints) -> bool:
         """Say whether one of ``rows`` has settled and is still without its κ."""
@@ -188,6 +223,11 @@ class ChangeChannel:
     def keep(self, rows: Ints) -> None:
         """Let go of all streams but ``rows``, which go on as they are, in their order."""
         keep_rows(self, rows, len(self.keys))
+        self._baselines.keep(rows)
+        self._recent.keep(rows)
+
+    def _learned(self) -> Learned:
+        return Learned(self._regression, self._ranks, self._memory)
 
     def _forget_stale_neighbours(self, block: int) -> None:
         """Drop the predecessors of streams whose last value is not of the block before."""
@@ -254,12 +294,16 @@ class ChangeChannel:
             return {}
         y = (self.demeaned(x).astype(np.float64) - self._origin) / self._scale
         c = (reference - self._origin) / self._scale
-        learn = self.settled & np.isfinite(y) & np.isfinite(c)
-        w = self._regression.step(y, c, np.where(learn, self.phi, 0.0), learn)
+        self._recent.note(block, y, c)
+        there = self.settled & np.isfinite(y) & np.isfinite(c)
+        learn = there & ~self.held
+        w = self._regression.step(y, c, np.where(there, self.phi, 0.0), learn)
         w = np.where(may_bet & np.isfinite(self.kappa), w, np.nan)
         u = self._ranks.rank(w, uniforms(self.keys, block), learn)
         z = normal_scores(u)
         bets = normal_score_bets(z, np.where(np.isfinite(self.kappa), self.kappa, 1.0))
         self.mixture.step(bets, block)
-        self._memory.update(z)
-        return self._windows.update(z)
+        healthy = np.where(self.held, np.nan, z)  # what is ill says nothing of the null
+        self._memory.update(healthy)
+        self._baselines.take(self._learned(), block, learn & np.isfinite(z))
+        return self._windows.update(healthy)

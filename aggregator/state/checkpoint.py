@@ -12,20 +12,24 @@ import msgpack  # type: ignore[import-untyped]  # it ships no types
 
 from ...adapters.catalogue import Metric
 from ...engine.attribution import Family
+from ...engine.bands import Band, Interval
 from ...engine.baseline import Settled
 from ...engine.calibration import Calibration, WindowSums
 from ...engine.change import ChangeChannel
 from ...engine.evalue import Validity
+from ...engine.held import Baselines, Learned, Recent
 from ...engine.level import LevelChannel, LevelReport
 from ...engine.margin import PlusRuns
 from ...engine.memory import Memory
 from ...engine.onset import OnsetMixture
 from ...engine.ranks import Ranks
+from ...engine.recovery import Recovery
 from ...engine.recursive import Recursive
 from ...engine.snapshot import Tree, named, restored, schema, snapshot
 
 # What the pipeline's parts keep their own state in is nobody's business but theirs and this one's.
 from ...engine.streams import Streams, _Change, _Level
+from ...engine.watch import Hold, Watch, Watched, Watching
 from ...proto.messages import LevelNotes, PathNode, ShardRow, Up2
 from ..combine.blocks import Blocks
 from ..combine.contrasts import Contrasts, _Rung
@@ -60,6 +64,7 @@ from .levels import InnerNode
 
 _ENGINE = (Streams, _Change, _Level, ChangeChannel, LevelChannel, OnsetMixture, Ranks, Recursive)
 _LEARNED = (PlusRuns, Memory, WindowSums, Settled, LevelReport, Calibration, Validity, Family)
+_HELD = (Baselines, Learned, Recent, Watching, Watch, Watched, Hold, Recovery, Band, Interval)
 _FLEET = (Fleet, Place, Metric, InnerNode, ShardRow, PathNode)
 _PLAN = (Planner, Parts, Reports, Epochs, NewEpoch, Members)
 _BOOKS = (ChangeBook, ChangeCell, Lengths, Monitor, LevelBook, LevelCell)
@@ -68,7 +73,17 @@ _GATHER = (GatherUp1, Gathered, GatherUp2, _Awaited, Histories, Up2, LevelNotes)
 _DECIDE = (Judge, Selector, Verdicts, Transition, Audit)
 
 CLASSES: Final = named(
-    Pipeline, Ways, *_ENGINE, *_LEARNED, *_FLEET, *_PLAN, *_BOOKS, *_COMBINE, *_GATHER, *_DECIDE
+    Pipeline,
+    Ways,
+    *_ENGINE,
+    *_LEARNED,
+    *_HELD,
+    *_FLEET,
+    *_PLAN,
+    *_BOOKS,
+    *_COMBINE,
+    *_GATHER,
+    *_DECIDE,
 )
 MAGIC: Final = b"tessera pipeline 1\n"
 _SCHEMA: Final = schema(CLASSES).encode()

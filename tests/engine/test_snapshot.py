@@ -12,23 +12,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessera.engine import (
+    bands,
     baseline,
     calibration,
     change,
+    held,
     level,
     margin,
     memory,
     onset,
     ranks,
+    recovery,
     recursive,
     streams,
+    watch,
 )
 from tessera.engine.outcome import Outcome, Summary
 from tessera.engine.snapshot import field_names, named, restored, schema, snapshot
 from tessera.engine.streams import Streams
 
 S, M, BLOCKS = 4, 3, 260
-LEARNED = (baseline, margin, memory, ranks, recursive, calibration)
+HELD = (bands, held, recovery, watch)
+LEARNED = (baseline, margin, memory, ranks, recursive, calibration, *HELD)
 ENGINE = named(streams, change, level, onset, *LEARNED)
 
 
