@@ -14,6 +14,7 @@ from ..engine.arrays import Ints
 from ..engine.outcome import Summary
 from ..engine.ranks import stream_key
 from ..engine.streams import Streams
+from ..engine.watch import Hold, Lead, hold_at
 from ..proto.messages import Down, Inventory, Plan, Up1, Up2
 from .fold import Block
 from .report import report
@@ -136,8 +137,11 @@ class Evidence:
             state.streams.anew(np.flatnonzero(groups != state.groups))  # other peers, other past
             state.plan, state.obeyed = plan, plan.id
             state.groups, state.needed = groups, self._needed(plan)
+            holds = self._holds(plan, rung)
+            state.streams.release(holds)  # first: a released row begins an epoch in this plan
             self._adopt_change(rung, state.streams, plan)
             self._adopt_level(rung, state.streams, plan)
+            state.streams.hold(holds)
         self._drop_obeyed()
         return state
 
@@ -212,6 +216,21 @@ class Evidence:
             margin[rows, j], largest[rows, j] = cell.margin, cell.largest_lambda
             epoch[rows, j] = cell.epoch
         streams.adopt_level(margin, largest, self._own_epochs(epoch, plan))
+
+    def _holds(self, plan: Plan, rung: int) -> dict[int, Hold]:
+        """Return the rows that ``plan`` holds, and what of them is watched at ``rung``."""
+        place = {metric: j for j, metric in enumerate(self.inventory.metrics)}
+        rows = ((i, plan.held.get(s.id)) for i, s in enumerate(self.inventory.shards))
+        return {
+            i: hold_at(
+                rung,
+                held.verdict,
+                held.since,
+                Lead(held.channel, place.get(held.metric, -1), held.rung, held.opened),
+            )
+            for i, held in rows
+            if held is not None
+        }
 
     def _own_epochs(self, epoch: Ints, plan: Plan) -> Ints:
         """Return the streams' epochs (S, M): their cell's, or their shard's where that is later."""

@@ -20,6 +20,7 @@ from .combine.histories import Histories
 from .decide.audit import Audit, of_epoch, of_plan
 from .decide.explained import Explained
 from .decide.judge import Judge
+from .decide.lives import Effect
 from .decide.verdicts import Transition
 from .plan.abstain import Abstention, abstentions
 from .plan.cell import HIGH
@@ -168,6 +169,15 @@ class Pipeline:
         """
         self._news.extend(self._judge.recall(told, opened))
 
+    def close(self, verdict: str, actor: str, reason: str) -> None:
+        """Let ``actor`` close an open verdict in the next step; raise ``KeyError`` for no such."""
+        self._judge.close(verdict, actor, reason)
+        self._undecided = True
+
+    def effects(self) -> Mapping[str, Effect]:
+        """Return how large the effects of open verdicts are by now, by verdict."""
+        return self._judge.effects()
+
     def expect(self, hosts: Collection[str]) -> None:
         """Wait for ``hosts`` from now on, which are alive; what others still send is taken."""
         self._expected = frozenset(hosts).intersection(self._blocks.senders)
@@ -257,6 +267,7 @@ class Pipeline:
         """Take the evidence of one block into the table, then what it teaches the plan."""
         for rows, outcome in news:
             self._evidence.hear(rung, rows, outcome, self._parts)
+            self._judge.hear(rung, rows, outcome.held)
         self._undecided = True
         if self._planner.hear(rung, news, self._judge.verdicts.open_rows()):
             self._replan()
@@ -281,6 +292,8 @@ class Pipeline:
                 self._parts = self._planner.parts()
         made, audit = self._judge.decide(now, self._planner, self._parts, self._evidence)
         self._audit.extend(audit)
+        if self._planner.hold(self._judge.held(self._parts)):
+            self._replan()
         return made
 
     def _new_plan(self, now: float) -> Plan | None:

@@ -66,7 +66,7 @@ class ChangeChannel:
         self._ranks = Ranks.start(n)
         self._windows = WindowSums.start(n)
         self._memory = Memory.start(n)
-        self.held = np.zeros(n, dtype=np.bool_)  # of an open verdict: bets, does not learn
+        self.held = np.zeros(n, dtype=np.bool_)  # its row has an open verdict
         self._late = np.zeros(n, dtype=np.bool_)  # held, and has no baseline of before
         self._baselines, self._recent = Baselines(n), Recent(n)
         self.mixture = OnsetMixture.start(
@@ -84,9 +84,8 @@ class ChangeChannel:
 
         ``reference`` is the leave-one-out median of the peers' offset-demeaned values (the whole
         group's raw median while it has no offsets yet). Rows where ``may_bet`` is False learn
-        and do not bet; a frozen stream is offered as NaN and nothing of it moves. Held rows that
-        have settled bet and do not learn. Returns the windows of scores completed at this block,
-        as :meth:`WindowSums.update` does.
+        and do not bet; a frozen stream is offered as NaN and nothing of it moves. Returns the
+        windows of scores completed at this block, as :meth:`WindowSums.update` does.
         """
         refuse_infinite("x", x)
         refuse_infinite("reference", reference)
@@ -177,32 +176,38 @@ class ChangeChannel:
         put_rows(self._ranks, rows, Ranks.start(len(rows)))
 
     def hold(self, rows: Ints, before: Ints) -> None:
-        """Stop the learning of ``rows``, and undo what they learned since block ``before`` (r,).
+        """Set aside what ``rows`` had learned before block ``before`` (r,) until their release.
 
-        They go back to the newest copy from before, or the oldest that is kept, and go on betting.
-        One that has not settled goes on learning until it has: there is nothing to keep yet.
+        That is the newest copy from before, or the oldest that is kept. They go on betting and
+        learning: against a baseline that stands still even a healthy stream crosses 100. One that
+        has not settled has nothing to be set aside, and learns anew when it is released.
         """
-        settled = self.settled[rows]
-        self._baselines.restore(self._learned(), rows[settled], before[settled])
+        self._baselines.set_aside(self._learned(), rows, before)
         self.held[rows] = True
-        self._late[rows] = ~settled
+        self._late[rows] = ~self.settled[rows]
 
     def release(self, rows: Ints, horizon: int) -> None:
-        """Let ``rows`` learn again from the baseline that they were held at, with M = 1 (G5).
-
-        What was learned only while its row was held is learned anew.
-        """
+        """Let ``rows`` go on from the baseline that was set aside, with M = 1 (G5)."""
         self.held[rows] = False
+        self._baselines.restore(self._learned(), rows)
         self.restart(rows, horizon)
         self.relearn(rows[self._late[rows]])
 
     def apart(self, block: int) -> Floats:
-        """Return how far ``block``, the last, lies above each stream's line (n,), in its unit."""
-        return self._recent.last(block, self._regression, self.phi) * self._scale
+        """Return how far ``block``, the last, lies above the line set aside (n,), in its unit.
+
+        NaN for streams that are not held.
+        """
+        rows = np.flatnonzero(self.held)
+        out = np.full(len(self.keys), np.nan)
+        line = self._baselines.line(rows)
+        out[rows] = self._recent.last(block, line, self.phi[rows], rows) * self._scale[rows]
+        return out
 
     def effect(self, row: int, since: int) -> float:
         """Return the median of that over the last 32 blocks, none before ``since``; NaN = none."""
-        return self._recent.effect(self._regression, self.phi, row, since) * float(self._scale[row])
+        line = self._baselines.line(np.array([row]))
+        return self._recent.effect(line, float(self.phi[row]), row, since) * float(self._scale[row])
 
     def waits_for_kappa(self, rows: Ints) -> bool:
         """Say whether one of ``rows`` has settled and is still without its κ."""
@@ -295,9 +300,8 @@ class ChangeChannel:
         y = (self.demeaned(x).astype(np.float64) - self._origin) / self._scale
         c = (reference - self._origin) / self._scale
         self._recent.note(block, y, c)
-        there = self.settled & np.isfinite(y) & np.isfinite(c)
-        learn = there & ~self.held
-        w = self._regression.step(y, c, np.where(there, self.phi, 0.0), learn)
+        learn = self.settled & np.isfinite(y) & np.isfinite(c)
+        w = self._regression.step(y, c, np.where(learn, self.phi, 0.0), learn)
         w = np.where(may_bet & np.isfinite(self.kappa), w, np.nan)
         u = self._ranks.rank(w, uniforms(self.keys, block), learn)
         z = normal_scores(u)
@@ -305,5 +309,5 @@ class ChangeChannel:
         self.mixture.step(bets, block)
         healthy = np.where(self.held, np.nan, z)  # what is ill says nothing of the null
         self._memory.update(healthy)
-        self._baselines.take(self._learned(), block, learn & np.isfinite(z))
+        self._baselines.take(self._learned(), block, ~self.held & np.isfinite(z))
         return self._windows.update(healthy)

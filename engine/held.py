@@ -1,7 +1,7 @@
 """What streams had learned some time ago, so that an ill one can go back to before its fault.
 
 Apart from the channel, which learns: here is what is kept of the past and which of it comes back.
-Null: a copy restored at once changes nothing.  Power: what was learned after the onset is gone.
+Null: a copy restored at once changes nothing.  Power: what was learned since the onset is gone.
 """
 
 from collections.abc import Iterator
@@ -50,6 +50,7 @@ class Baselines:
     def __init__(self, n: int) -> None:
         """Keep nothing yet of ``n`` streams."""
         self.taken = np.full((n, 2), NO_COPY, dtype=np.int64)  # last block in each: older, newer
+        self._early = np.zeros(n, dtype=np.bool_)  # the older one is what was set aside
         self._older = Learned.start(n)
         self._newer = Learned.start(n)
 
@@ -67,17 +68,31 @@ class Baselines:
         self.taken[rows, 0] = self.taken[rows, 1]
         self.taken[rows, 1] = block
 
-    def restore(self, now: Learned, rows: Ints, before: Ints) -> None:
-        """Let ``rows`` know what they knew before block ``before`` (r,), or as early as is kept.
+    def set_aside(self, now: Learned, rows: Ints, before: Ints) -> None:
+        """Choose for ``rows`` what they knew before block ``before`` (r,), or as early as is kept.
 
-        A stream of which nothing is kept stays as it is. The last pair of a regression is no
-        knowledge: it stays that of the block before.
+        A stream of which nothing is kept has what it knows ``now``. Nothing of theirs is to be
+        taken before they are restored.
         """
-        older, newer = self.taken[rows].T
-        early = (newer != NO_COPY) & ((newer < before) | (older == NO_COPY))
-        late = ~early & (older != NO_COPY)
+        bare = rows[self.taken[rows, 1] == NO_COPY]
+        for newer, present in zip(self._newer.parts(), now.parts(), strict=True):
+            put_rows(newer, bare, take_rows(present, bare))
+        older, newer_than = self.taken[rows].T
+        self._early[rows] = (older != NO_COPY) & (newer_than >= before)
+
+    def line(self, rows: Ints) -> Floats:
+        """Return intercept and slope (r, 2) of what was set aside for ``rows``."""
+        older, newer = self._older.regression.theta[rows], self._newer.regression.theta[rows]
+        return np.where(self._early[rows][:, None], older, newer)
+
+    def restore(self, now: Learned, rows: Ints) -> None:
+        """Let ``rows`` know what was set aside for them, and no more.
+
+        The last pair of a regression is no knowledge: it stays that of the block before.
+        """
         last_x, last_c = now.regression.last_x[rows], now.regression.last_c[rows]
-        for chosen, copies in ((rows[early], self._newer), (rows[late], self._older)):
+        early = self._early[rows]
+        for chosen, copies in ((rows[early], self._older), (rows[~early], self._newer)):
             for present, copy in zip(now.parts(), copies.parts(), strict=True):
                 put_rows(present, chosen, take_rows(copy, chosen))
         now.regression.last_x[rows], now.regression.last_c[rows] = last_x, last_c
@@ -88,7 +103,7 @@ class Baselines:
 
     def keep(self, rows: Ints) -> None:
         """Let go of all streams but ``rows``."""
-        self.taken = self.taken[rows]
+        self.taken, self._early = self.taken[rows], self._early[rows]
         for part in _every_part(self._older, self._newer):
             for field in fields(part):
                 setattr(part, field.name, only_rows(getattr(part, field.name), rows))
@@ -110,19 +125,19 @@ class Recent:
         self._pairs[:, block % RECENT, 1] = c
         self._block = block
 
-    def last(self, block: int, regression: Recursive, phi: Floats) -> Floats:
-        """Return the distance (n,) of ``block`` from the lines; NaN where it is not the last."""
+    def last(self, block: int, line: Floats, phi: Floats, rows: Ints) -> Floats:
+        """Return how far ``block`` lies above ``line`` (r, 2); NaN where it is not the last."""
         if block != self._block:
-            return np.full(len(phi), np.nan)
-        at = block % RECENT
-        return distance(regression, phi, self._pairs[:, at, 0], self._pairs[:, at, 1])
+            return np.full(len(rows), np.nan)
+        return distance(line, phi, self._pairs[rows, block % RECENT])
 
-    def effect(self, regression: Recursive, phi: Floats, row: int, since: int) -> float:
-        """Return the median distance of ``row`` from its line since block ``since``, NaN = none."""
-        blocks = np.arange(max(since, self._block - RECENT + 1), self._block + 1)
-        pairs = self._pairs[row, blocks % RECENT]
-        one = take_rows(regression, np.array([row]))
-        found = distance(one, phi[row], pairs[:, 0], pairs[:, 1])
+    def effect(self, line: Floats, phi: float, row: int, since: int) -> float:
+        """Return the median distance of ``row`` from ``line`` (1, 2) since block ``since``.
+
+        NaN where there is none.
+        """
+        blocks = np.arange(max(since, self._block - RECENT + 1, 0), self._block + 1)
+        found = distance(line, np.array([phi]), self._pairs[row, blocks % RECENT])
         found = found[np.isfinite(found)]
         return float(np.median(found)) if len(found) else float("nan")
 
@@ -131,13 +146,13 @@ class Recent:
         self._pairs = self._pairs[rows]
 
 
-def distance(regression: Recursive, phi: Floats, y: Floats, c: Floats) -> Floats:
-    """Return how far ``y`` stands above the line at ``c``, all broadcast, in the line's units.
+def distance(line: Floats, phi: Floats, pairs: Floats) -> Floats:
+    """Return how far ``pairs`` (r, 2) of values and references lie above ``line`` (r, 2).
 
-    A regression of quasi-differenced pairs has the intercept (1 − φ) a of the line a + b c.
+    In the line's units; a regression of quasi-differenced pairs has the intercept (1 − φ) a of the
+    line a + b c.
     """
-    intercept, slope = regression.theta.T
-    apart: Floats = y - intercept / (1.0 - phi) - slope * c
+    apart: Floats = pairs[:, 0] - line[:, 0] / (1.0 - phi) - line[:, 1] * pairs[:, 1]
     return apart
 
 

@@ -118,7 +118,10 @@ class Streams:
             change.channel.release(rows, self.horizon)
 
     def hold(self, holds: Mapping[int, Hold]) -> None:
-        """Let the rows of ``holds`` learn no more, and watch what leads; those held stay so."""
+        """Set aside what the rows of ``holds`` had learned, and watch what leads their verdicts.
+
+        Rows that are held already stay as they are.
+        """
         for row, hold in self._watching.take(holds).items():
             for change in self._change:
                 rows = np.flatnonzero(change.row == row)

@@ -6,7 +6,7 @@ Null: an effect that stays is watched for ever.  Power: one that ends turns, wha
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, isfinite, log
+from math import ceil, floor, isfinite, isnan, log
 from typing import Final, Literal
 
 import numpy as np
@@ -36,6 +36,27 @@ class Hold:
     opened: int
     channel: Channel = ""
     column: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """What leads a verdict: a stream of ``channel`` in ``column`` at ``rung`` (seconds).
+
+    ``opened`` is the block of that rung in which the verdict opened.
+    """
+
+    channel: Channel
+    column: int
+    rung: int
+    opened: int
+
+
+def hold_at(rung: int, verdict: int, since: float, lead: Lead) -> Hold:
+    """Return the hold of a verdict at ``rung``; ``since`` its onset in seconds, NaN = not known."""
+    block = 0 if isnan(since) else max(0, floor(since / rung))
+    if rung == lead.rung and lead.column >= 0:
+        return Hold(verdict, rung, block, lead.opened, lead.channel, lead.column)
+    return Hold(verdict, rung, block, lead.opened * lead.rung // rung)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +155,10 @@ class Watching:
 
     def inherit(self, former: "Watching", shape: Sequence[int], place: Ints, columns: int) -> None:
         """Take over the rows that are still there: ``shape`` (S, M) before, ``columns`` now."""
-        rows = np.where(place >= 0, place // columns, -1).reshape(tuple(shape)).max(axis=1)
+        there = np.where(place >= 0, place // columns, -1)
+        rows = [int(there[at : at + shape[1]].max()) for at in range(0, len(there), shape[1])]
         for row, hold in former.holds.items():
-            if (now := int(rows[row])) < 0:
+            if (now := rows[row]) < 0:
                 continue
             self.holds[now] = hold
             watch = former.watches.get(row)

@@ -10,6 +10,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from . import held as open_rows
 from . import refuse
 from .messages import (
     Bits,
@@ -83,6 +84,7 @@ def plan(message: ingest.Plan) -> Plan:
         from_block={_rung(r, "Plan"): _block(b, r, "Plan") for r, b in message.from_block.items()},
         epochs={r.shard: refuse.whole(r.epoch, ("Plan", "epoch")) for r in rows if r.epoch},
         direction={_name(m, "direction"): side for m, side in message.direction.items()},
+        held=open_rows.held_rows(message),
     )
 
 
@@ -145,6 +147,7 @@ def up2(message: ingest.Up2, host: str, shape: Shape) -> Up2:
         review=_review(message.review, shape) if message.HasField("review") else None,
         plan=refuse.whole(message.plan, ("Up2", "plan")),
         inventory=message.inventory,
+        held=open_rows.told(message, shape[0]),
     )
 
 

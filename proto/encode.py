@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from . import held as open_rows
 from .messages import (
     ChangePlan,
     Down,
@@ -76,6 +77,7 @@ def plan(message: Plan, shards: Collection[str]) -> ingest.Plan:
         level=[_level(cell) for cell in level],
         direction=message.direction,
         horizon_seconds=message.horizon,
+        held=open_rows.held(message.held, known),
     )
 
 
@@ -132,6 +134,7 @@ def up2(message: Up2) -> ingest.Up2:
         long_run=_maybe(message.long_run, np.float32),
         long_run_scores=_maybe(message.long_run_scores, np.int32),
         review=None if message.review is None else _review(message.review),
+        held=open_rows.notes(message.held),
     )
 
 

@@ -4,8 +4,7 @@ Apart from what made them, because the trail is read by people long after, and o
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -15,8 +14,6 @@ from ..plan.epochs import NewEpoch
 from .explained import CHANNELS, Books
 from .family import Selection
 from .verdicts import Transition
-
-ACTOR: Final = "tessera"  # who opens, promotes and folds; what persons do bears their own name
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +29,8 @@ class Audit:
 
 def of_transition(made: Transition, selection: Selection, books: Books) -> Audit:
     """Return the record of a verdict's step: everything that it was decided from."""
-    row = books.fleet.rows.index(made.node)
-    parts = list(_parts(books, row))
+    known = made.node in books.fleet.rows  # a person may close the verdict of a node that is gone
+    parts = list(_parts(books, books.fleet.rows.index(made.node))) if known else []
     before, after = _step(made)
     facts = {
         "verdict": made.id,
@@ -53,7 +50,8 @@ def of_transition(made: Transition, selection: Selection, books: Books) -> Audit
         "plan": books.planner.id,
         "epochs": sorted({epoch for _, epoch in parts}),
         "parts": [part for part, _ in parts],
-        "actor": ACTOR,
+        "effect": None if made.effect is None else asdict(made.effect),
+        "actor": made.actor,
     }
     return Audit(made.at, "verdict", made.node, f"{made.transition}: {made.reason}", facts)
 
@@ -65,6 +63,10 @@ def _step(made: Transition) -> tuple[str, str]:
             return "none", made.guarantee
         case "promoted":
             return "ranked", made.guarantee
+        case "relabelled":
+            return "controlled", made.guarantee
+        case "reopened":
+            return "recovering", made.guarantee
         case "recovering" | "closed":
             return made.guarantee, made.transition
 

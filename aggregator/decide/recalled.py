@@ -22,4 +22,6 @@ def recalled(record: VerdictRecord) -> Transition:
         metrics=record.metrics,
         reason=record.reason,
         id=record.id,
+        state="recovering" if record.change == "recovering" else "open",
+        turned=record.at,
     )

@@ -30,7 +30,7 @@ from ...engine.snapshot import Tree, named, restored, schema, snapshot
 # What the pipeline's parts keep their own state in is nobody's business but theirs and this one's.
 from ...engine.streams import Streams, _Change, _Level
 from ...engine.watch import Hold, Watch, Watched, Watching
-from ...proto.messages import LevelNotes, PathNode, ShardRow, Up2
+from ...proto.messages import Held, HeldNote, LevelNotes, PathNode, ShardRow, Up2
 from ..combine.blocks import Blocks
 from ..combine.contrasts import Contrasts, _Rung
 from ..combine.gather import (
@@ -46,6 +46,7 @@ from ..combine.rollup import Rollup
 from ..decide.audit import Audit
 from ..decide.family import Selector
 from ..decide.judge import Judge
+from ..decide.lives import Effect, Life, Lives
 from ..decide.verdicts import Transition, Verdicts
 from ..pipeline import Pipeline, Ways
 from ..plan.cell import ChangeCell
@@ -66,11 +67,11 @@ _ENGINE = (Streams, _Change, _Level, ChangeChannel, LevelChannel, OnsetMixture, 
 _LEARNED = (PlusRuns, Memory, WindowSums, Settled, LevelReport, Calibration, Validity, Family)
 _HELD = (Baselines, Learned, Recent, Watching, Watch, Watched, Hold, Recovery, Band, Interval)
 _FLEET = (Fleet, Place, Metric, InnerNode, ShardRow, PathNode)
-_PLAN = (Planner, Parts, Reports, Epochs, NewEpoch, Members)
+_PLAN = (Planner, Held, Parts, Reports, Epochs, NewEpoch, Members)
 _BOOKS = (ChangeBook, ChangeCell, Lengths, Monitor, LevelBook, LevelCell)
 _COMBINE = (Blocks, Contrasts, _Rung, Loadings, _Lines, Summariser, Rollup, EvidenceTable)
-_GATHER = (GatherUp1, Gathered, GatherUp2, _Awaited, Histories, Up2, LevelNotes)
-_DECIDE = (Judge, Selector, Verdicts, Transition, Audit)
+_GATHER = (GatherUp1, Gathered, GatherUp2, _Awaited, Histories, Up2, LevelNotes, HeldNote)
+_DECIDE = (Judge, Selector, Verdicts, Transition, Audit, Lives, Life, Effect)
 
 CLASSES: Final = named(
     Pipeline,
