@@ -286,15 +286,22 @@ class Pipeline:
 
     def _decide(self, now: float) -> tuple[Transition, ...]:
         self._undecided = False
+        lived, said = self._judge.live(now, self._planner, self._parts, self._evidence)
+        if lived:
+            self._heed()  # what was closed is not selected again with the evidence that it had
         if self._evidence.highest() >= HIGH:
             change, open_rows = self._planner.change, self._judge.verdicts.open_rows()
             if change.hear_crossings(self._evidence.log_m(), open_rows):
                 self._parts = self._planner.parts()
         made, audit = self._judge.decide(now, self._planner, self._parts, self._evidence)
-        self._audit.extend(audit)
+        self._audit.extend((*said, *audit))
+        self._heed()
+        return (*lived, *made)
+
+    def _heed(self) -> None:
+        """Let the plan hold the rows of what is open, and no others."""
         if self._planner.hold(self._judge.held(self._parts)):
             self._replan()
-        return made
 
     def _new_plan(self, now: float) -> Plan | None:
         if not self._plan_changed:

@@ -145,9 +145,9 @@ class Watching:
     def see(self, channel: Channel, block: int, at: Ints, apart: Floats) -> None:
         """Take the distances (n,) of the streams in the flat places ``at`` (n,)."""
         for watch in self.watches.values():
-            there = np.flatnonzero(at == watch.at) if watch.hold.channel == channel else ()
-            if len(there):
-                watch.step(block, float(apart[there[0]]))
+            if watch.hold.channel == channel:
+                for there in np.flatnonzero(at == watch.at).tolist():
+                    watch.step(block, float(apart[there]))
 
     def watched(self) -> tuple[Watched, ...]:
         """Return what is known of every watched row, by row."""

@@ -12,7 +12,6 @@ from ...engine.evalue import Validity
 from ...proto.messages import Plan
 from ..plan.epochs import NewEpoch
 from .explained import CHANNELS, Books
-from .family import Selection
 from .verdicts import Transition
 
 
@@ -27,7 +26,7 @@ class Audit:
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
-def of_transition(made: Transition, selection: Selection, books: Books) -> Audit:
+def of_transition(made: Transition, q: float, books: Books) -> Audit:
     """Return the record of a verdict's step: everything that it was decided from."""
     known = made.node in books.fleet.rows  # a person may close the verdict of a node that is gone
     parts = list(_parts(books, books.fleet.rows.index(made.node))) if known else []
@@ -42,9 +41,9 @@ def of_transition(made: Transition, selection: Selection, books: Books) -> Audit
         "guarantee": made.guarantee,
         "validity_class": made.validity_class,
         "log_e": made.log_e,
-        "threshold": selection.threshold,
-        "n": selection.controlled.n,
-        "q": selection.controlled.q,
+        "threshold": books.bar,
+        "n": len(books.fleet.rows),
+        "q": q,
         "metrics": list(made.metrics),
         "since": made.since,
         "plan": books.planner.id,

@@ -32,7 +32,7 @@ class Judge:
 
     def __init__(self, fleet: Fleet, q: float) -> None:
         """Take the level ``q`` in (0, 1] at which e-BH runs; nothing is open."""
-        self._fleet = fleet
+        self._fleet, self._q = fleet, q
         self._selector = Selector(fleet, q)
         self.verdicts = Verdicts(fleet)
 
@@ -49,14 +49,20 @@ class Judge:
         self, now: float, planner: Planner, parts: Parts, table: EvidenceTable
     ) -> tuple[tuple[Transition, ...], tuple[Audit, ...]]:
         """Return what follows from the evidence as it stands, with a record of each step."""
-        lived = [*self.verdicts.live(now), *self._relabelled(now, planner, parts)]
-        if not lived and self._selector.quiet and table.highest() < self._selector.least:
+        if self._selector.quiet and table.highest() < self._selector.least:
             return (), ()
         selection = self._selector.select(*table.merged(parts))
-        opened = self.verdicts.update(now, selection, Leading(table, parts, planner))
-        made = (*lived, *opened)
+        made = tuple(self.verdicts.update(now, selection, Leading(table, parts, planner)))
         books = self._books(planner, parts, table)
-        return made, tuple(of_transition(step, selection, books) for step in made)
+        return made, tuple(of_transition(step, self._q, books) for step in made)
+
+    def live(
+        self, now: float, planner: Planner, parts: Parts, table: EvidenceTable
+    ) -> tuple[tuple[Transition, ...], tuple[Audit, ...]]:
+        """Return the steps of open verdicts, with their records: before anything is selected."""
+        made = (*self.verdicts.live(now), *self._relabelled(now, planner, parts))
+        books = self._books(planner, parts, table)
+        return made, tuple(of_transition(step, self._q, books) for step in made)
 
     def close(self, verdict: str, actor: str, reason: str) -> None:
         """Let ``actor`` close an open verdict in the next step; raise ``KeyError`` for no such."""

@@ -6,7 +6,7 @@ when that makes a step. Falling evidence, a new epoch, silence and missing data 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import isnan
+from math import isfinite, isnan
 from typing import Final, Literal
 
 import numpy as np
@@ -137,7 +137,8 @@ class Lives:
 
 def _told(metric: Metric, value: float) -> float:
     """Return an effect as people read it: shares of metrics judged by their logarithm."""
-    return PER_CENT * float(np.expm1(value)) if metric.transform == "log" else value
+    shares = metric.transform == "log" and isfinite(value)  # no bound stays none
+    return PER_CENT * float(np.expm1(value)) if shares else value
 
 
 def _class(life: Life) -> str:
