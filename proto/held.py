@@ -5,7 +5,7 @@ in UP2, and both are told by row. What comes in is checked here; it raises ``Bad
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from math import isnan, nan
+from math import isinf, isnan, nan
 from typing import Final, Literal
 
 import numpy as np
@@ -89,6 +89,13 @@ def _held(row: ingest.Held) -> Held:
     )
 
 
+def _refuse_no_band(low: float, middle: float, high: float) -> None:
+    """Raise ``BadMessage`` unless the three are in order, the middle finite, or all are NaN."""
+    in_order = low <= middle <= high and not isinf(middle)
+    if not in_order and not (isnan(low) and isnan(middle) and isnan(high)):
+        raise BadMessage(("HeldNote", "middle"), f"({low:g}, {middle:g}, {high:g}) is no band")
+
+
 def _channel(word: str) -> Literal["change", "level"]:
     if word not in {"change", "level"}:
         raise BadMessage(("Held", "channel"), f"{word!r:.40} is neither change nor level")
@@ -101,9 +108,7 @@ def _note(note: ingest.HeldNote, shards: int) -> HeldNote:
         raise BadMessage(where, f"{note.row} is none of {shards} shards")
     if note.turns > MOST_TURNS:
         raise BadMessage(("HeldNote", "turns"), f"is {note.turns}")
-    if note.low > note.middle or note.middle > note.high or np.isinf(note.middle):
-        band = f"({note.low:g}, {note.middle:g}, {note.high:g})"
-        raise BadMessage(("HeldNote", "middle"), f"{band} is no band")
+    _refuse_no_band(note.low, note.middle, note.high)
     return HeldNote(
         row=note.row,
         verdict=refuse.whole(note.verdict, ("HeldNote", "verdict")),
