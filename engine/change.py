@@ -21,7 +21,7 @@ from .arrays import (
 from .baseline import Settled, lag_sums, moved, robust_sd, signed_scores
 from .bets import normal_score_bets, normal_scores, side_weights
 from .calibration import WindowSums
-from .held import Baselines, Learned, Recent
+from .held import Baselines, Counts, Learned, Recent
 from .memory import Memory
 from .onset import OnsetMixture
 from .ranks import BASELINE, Ranks, uniforms
@@ -232,7 +232,7 @@ class ChangeChannel:
         self._recent.keep(rows)
 
     def _learned(self) -> Learned:
-        return Learned(self._regression, self._ranks, self._memory)
+        return Learned(self._regression, Counts.of(self._ranks), self._memory)
 
     def _forget_stale_neighbours(self, block: int) -> None:
         """Drop the predecessors of streams whose last value is not of the block before."""

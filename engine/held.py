@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from .arrays import Bools, Floats, Ints, only_rows, put_rows, take_rows
 from .memory import Memory
@@ -18,9 +19,24 @@ from .recursive import Recursive
 KEPT_EVERY: Final = 256  # counted residuals between two copies of a stream
 FIRST_KEPT: Final = 16  # of a young one: at 16, 32, 64 and 128; fewer say nothing of a tail
 NO_COPY: Final = -1
+_FARTHEST: Final = 1e30  # of a pair: float32 holds it
 RECENT: Final = 32  # blocks whose distances say how large a fault is when its verdict opens
 
-_Part = Recursive | Ranks | Memory
+
+@dataclass(slots=True)
+class Counts:
+    """What ranks count, without the knots: these stay while a stream learns. See `Ranks`."""
+
+    counts: npt.NDArray[np.uint32]
+    total: Ints
+
+    @classmethod
+    def of(cls, ranks: Ranks) -> "Counts":
+        """Return the counts of ``ranks`` themselves, to be read and written."""
+        return cls(ranks.counts, ranks.total)
+
+
+_Part = Recursive | Counts | Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +44,13 @@ class Learned:
     """All that the streams of a channel have learned, rows first in every part."""
 
     regression: Recursive
-    ranks: Ranks
+    ranks: Counts
     memory: Memory
 
     @classmethod
     def start(cls, n: int) -> "Learned":
         """Return ``n`` streams that know nothing."""
-        return cls(Recursive.start(n), Ranks.start(n), Memory.start(n))
+        return cls(Recursive.start(n), Counts.of(Ranks.start(n)), Memory.start(n))
 
     def parts(self) -> tuple[_Part, ...]:
         """Return the parts in a fixed order."""
@@ -114,15 +130,15 @@ class Recent:
 
     def __init__(self, n: int) -> None:
         """Remember nothing of ``n`` streams."""
-        self._pairs = np.full((n, RECENT, 2), np.nan)
+        self._pairs = np.full((n, RECENT, 2), np.nan, dtype=np.float32)
         self._block = NO_COPY
 
     def note(self, block: int, y: Floats, c: Floats) -> None:
         """Take the values ``y`` and references ``c`` (n,) of ``block``, later than all before."""
         for passed in range(max(self._block + 1, block - RECENT + 1), block):
             self._pairs[:, passed % RECENT] = np.nan
-        self._pairs[:, block % RECENT, 0] = y
-        self._pairs[:, block % RECENT, 1] = c
+        self._pairs[:, block % RECENT, 0] = np.clip(y, -_FARTHEST, _FARTHEST)
+        self._pairs[:, block % RECENT, 1] = np.clip(c, -_FARTHEST, _FARTHEST)
         self._block = block
 
     def last(self, block: int, line: Floats, phi: Floats, rows: Ints) -> Floats:
@@ -146,13 +162,14 @@ class Recent:
         self._pairs = self._pairs[rows]
 
 
-def distance(line: Floats, phi: Floats, pairs: Floats) -> Floats:
+def distance(line: Floats, phi: Floats, pairs: npt.NDArray[np.float32]) -> Floats:
     """Return how far ``pairs`` (r, 2) of values and references lie above ``line`` (r, 2).
 
     In the line's units; a regression of quasi-differenced pairs has the intercept (1 − φ) a of the
     line a + b c.
     """
-    apart: Floats = pairs[:, 0] - line[:, 0] / (1.0 - phi) - line[:, 1] * pairs[:, 1]
+    y, c = pairs.astype(np.float64).T
+    apart: Floats = y - line[:, 0] / (1.0 - phi) - line[:, 1] * c
     return apart
 
 

@@ -240,12 +240,33 @@ class Verdicts:
         for row in (int(r) for r in selection.reported):
             held = self._open.get(row)
             guarantee: Guarantee = "controlled" if row in listed else "ranked"
-            if held is None and self._explained(row, selection) is None:
+            over = held is None and self._recovers_above(row)
+            if held is None and not over and self._explained(row, selection) is None:
                 done.append(self._make("opened", row, guarantee, moment))
             elif held is not None and held.guarantee == "ranked" and guarantee == "controlled":
                 done.append(self._make("promoted", row, guarantee, moment))
         done.extend(self._fold(at, selection))
+        self._hold_beneath(moment)
         return done
+
+    def _recovers_above(self, row: int) -> bool:
+        """Say whether ``row`` is held for another's verdict whose fault seems to be over.
+
+        Then its own evidence is of that fault, and what is left of it will be found anew.
+        """
+        life = self.lives.by_row.get(row)
+        keeper = None if life is None else self._open.get(life.keeper)
+        return keeper is not None and keeper.state == "recovering"
+
+    def _hold_beneath(self, moment: "_Moment") -> None:
+        """Hold the selected rows that an open verdict explains as long as that one is open."""
+        explained_by = moment.selection.explained_by
+        for row in np.flatnonzero(explained_by >= 0).tolist():
+            above = self._explained(row, moment.selection)
+            if above is not None and row not in self.lives.by_row:
+                lead = moment.leading.of(row, controlled=False)
+                self.lives.begin(row, _number(self._open[above]), moment.at, lead, epoch=-1)
+                self.lives.fold(row, above)
 
     def _make(
         self, word: TransitionWord, row: int, guarantee: Guarantee, moment: "_Moment"

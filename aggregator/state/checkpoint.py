@@ -17,7 +17,7 @@ from ...engine.baseline import Settled
 from ...engine.calibration import Calibration, WindowSums
 from ...engine.change import ChangeChannel
 from ...engine.evalue import Validity
-from ...engine.held import Baselines, Learned, Recent
+from ...engine.held import Baselines, Counts, Learned, Recent
 from ...engine.level import LevelChannel, LevelReport
 from ...engine.margin import PlusRuns
 from ...engine.memory import Memory
@@ -65,7 +65,19 @@ from .levels import InnerNode
 
 _ENGINE = (Streams, _Change, _Level, ChangeChannel, LevelChannel, OnsetMixture, Ranks, Recursive)
 _LEARNED = (PlusRuns, Memory, WindowSums, Settled, LevelReport, Calibration, Validity, Family)
-_HELD = (Baselines, Learned, Recent, Watching, Watch, Watched, Hold, Recovery, Band, Interval)
+_HELD = (
+    Baselines,
+    Counts,
+    Learned,
+    Recent,
+    Watching,
+    Watch,
+    Watched,
+    Hold,
+    Recovery,
+    Band,
+    Interval,
+)
 _FLEET = (Fleet, Place, Metric, InnerNode, ShardRow, PathNode)
 _PLAN = (Planner, Held, Parts, Reports, Epochs, NewEpoch, Members)
 _BOOKS = (ChangeBook, ChangeCell, Lengths, Monitor, LevelBook, LevelCell)

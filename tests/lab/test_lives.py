@@ -55,7 +55,7 @@ class Played:
     def held(self) -> list[str]:
         """Return the shards that the newest plan of the agent holds."""
         plan = self.lockstep.evidence.plan
-        return [] if plan is None else sorted(plan.held)
+        return [] if plan is None else sorted(set(plan.held) & set(self.fleet.names))
 
 
 def slow(onset: int, end: int | None) -> Fault:
@@ -183,3 +183,30 @@ def test_a_change_that_is_still_there_when_a_person_closes_it_is_found_again() -
     played.lockstep.pipeline.close(first.id, "ada", "looked at")
     again = [t for t in played.until(1350) if t.transition == "opened"]
     assert [(t.node, t.id) for t in again] == [(ILL, "v2")]
+
+
+BENEATH = {f"host-01-gpu-{i}" for i in range(8)}
+
+
+def test_a_host_recovers_as_a_whole_and_lets_go_of_the_shards_beneath_it() -> None:
+    ill = Fault("host-01", "*", "step", 0.12, 40, 140, unit="fraction")
+    played = Played(STEP_TIME, LEVEL, [ill])
+    played.until(139)
+    assert played.lockstep.pipeline.open == ("host-01",)
+    assert set(played.held) == BENEATH
+    played.until(300)
+    assert words(played.said) == ["opened", "recovering", "closed"]
+    assert {t.node for t in played.said} == {"host-01"}
+    assert played.held == []
+
+
+def test_a_shard_that_is_still_ill_when_its_host_has_recovered_is_found_anew() -> None:
+    ill = Fault("host-01", "*", "step", 0.12, 40, 140, unit="fraction")
+    played = Played(STEP_TIME, LEVEL, [ill, slow(40, None)])
+    played.until(300)
+    assert [(t.transition, t.node) for t in played.said if t.transition != "promoted"] == [
+        ("opened", "host-01"),
+        ("recovering", "host-01"),
+        ("closed", "host-01"),
+        ("opened", ILL),
+    ]
