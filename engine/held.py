@@ -72,9 +72,10 @@ class Baselines:
 
     def take(self, now: Learned, block: int, learned: Bools) -> None:
         """Copy the streams that ``learned`` (n,) in this ``block`` and whose turn it is."""
-        total = now.ranks.total
-        young = (total < KEPT_EVERY) & (total >= FIRST_KEPT) & (total & (total - 1) == 0)
-        rows = np.flatnonzero(learned & (young | ((total > 0) & (total % KEPT_EVERY == 0))))
+        rows = np.flatnonzero(learned & (now.ranks.total % FIRST_KEPT == 0))
+        total = now.ranks.total[rows]
+        young = (total < KEPT_EVERY) & (total & (total - 1) == 0)
+        rows = rows[(total > 0) & (young | (total % KEPT_EVERY == 0))]
         if len(rows) == 0:
             return
         generations = (self._older.parts(), self._newer.parts(), now.parts())
@@ -130,22 +131,22 @@ class Recent:
 
     def __init__(self, n: int) -> None:
         """Remember nothing of ``n`` streams."""
-        self._pairs = np.full((n, RECENT, 2), np.nan, dtype=np.float32)
+        self._pairs = np.full((RECENT, n, 2), np.nan, dtype=np.float32)  # written block by block
         self._block = NO_COPY
 
     def note(self, block: int, y: Floats, c: Floats) -> None:
         """Take the values ``y`` and references ``c`` (n,) of ``block``, later than all before."""
         for passed in range(max(self._block + 1, block - RECENT + 1), block):
-            self._pairs[:, passed % RECENT] = np.nan
-        self._pairs[:, block % RECENT, 0] = np.clip(y, -_FARTHEST, _FARTHEST)
-        self._pairs[:, block % RECENT, 1] = np.clip(c, -_FARTHEST, _FARTHEST)
+            self._pairs[passed % RECENT] = np.nan
+        self._pairs[block % RECENT, :, 0] = np.clip(y, -_FARTHEST, _FARTHEST)
+        self._pairs[block % RECENT, :, 1] = np.clip(c, -_FARTHEST, _FARTHEST)
         self._block = block
 
     def last(self, block: int, line: Floats, phi: Floats, rows: Ints) -> Floats:
         """Return how far ``block`` lies above ``line`` (r, 2); NaN where it is not the last."""
         if block != self._block:
             return np.full(len(rows), np.nan)
-        return distance(line, phi, self._pairs[rows, block % RECENT])
+        return distance(line, phi, self._pairs[block % RECENT, rows])
 
     def effect(self, line: Floats, phi: float, row: int, since: int) -> float:
         """Return the median distance of ``row`` from ``line`` (1, 2) since block ``since``.
@@ -153,13 +154,13 @@ class Recent:
         NaN where there is none.
         """
         blocks = np.arange(max(since, self._block - RECENT + 1, 0), self._block + 1)
-        found = distance(line, np.array([phi]), self._pairs[row, blocks % RECENT])
+        found = distance(line, np.array([phi]), self._pairs[blocks % RECENT, row])
         found = found[np.isfinite(found)]
         return float(np.median(found)) if len(found) else float("nan")
 
     def keep(self, rows: Ints) -> None:
         """Let go of all streams but ``rows``."""
-        self._pairs = self._pairs[rows]
+        self._pairs = self._pairs[:, rows]
 
 
 def distance(line: Floats, phi: Floats, pairs: npt.NDArray[np.float32]) -> Floats:

@@ -17,6 +17,7 @@ from .change import ChangeChannel
 from .level import LevelChannel
 from .recovery import Recovery
 
+PLAIN: Final = 2  # blocks of a stream without φ: two means over three times still share a fifth
 INDEPENDENT: Final = 3.0  # correlation times between two blocks that are taken for independent
 Channel = Literal["change", "level", ""]
 
@@ -177,7 +178,7 @@ def of_change(hold: Hold, at: int, channel: ChangeChannel, row: int) -> Watch | 
     effect, phi = channel.effect(row, hold.since), float(channel.phi[row])
     if not channel.settled[row] or not isfinite(effect) or effect == 0.0:
         return None
-    spacing = max(1, ceil(-INDEPENDENT / log(phi))) if phi > 0.0 else 1
+    spacing = max(1, ceil(-INDEPENDENT / log(phi))) if phi > 0.0 else PLAIN
     half, horizon = abs(effect) / 2.0, int(channel.mixture.horizon[row])
     recovery = Recovery.start(half, half, horizon // spacing, hold.rung * spacing)
     return Watch(hold, at, float(np.sign(effect)), spacing, recovery, Band())

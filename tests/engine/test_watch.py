@@ -86,6 +86,14 @@ def test_of_blocks_with_memory_only_those_three_correlation_times_apart_count() 
     assert made.told(0).lasted == 10 * made.spacing
 
 
+def test_of_blocks_without_a_phi_every_second_counts() -> None:
+    channel = changed()
+    channel.phi[:] = 0.0
+    made = of_change(replace(HOLD, since=1000, channel="change"), 0, channel, 0)
+    assert made is not None
+    assert made.spacing == 2
+
+
 def test_a_stream_that_has_not_learned_has_no_line_to_be_watched_by() -> None:
     keys = np.arange(3, dtype=np.uint64)
     bare = ChangeChannel(keys, np.zeros(3, dtype=np.int64), 100)
