@@ -18,6 +18,7 @@ from ..engine.knowledge import Knowledge
 from ..engine.outcome import Summary
 from ..engine.ranks import stream_key
 from ..engine.streams import Streams
+from ..engine.watch import Hold, Lead, hold_at
 from ..proto.messages import Down, Inventory, Plan, Up1, Up2
 from .fold import Block
 from .report import report
@@ -156,9 +157,12 @@ class Evidence:
             state.streams.anew(np.flatnonzero(groups != state.groups))  # other peers, other past
             state.plan, state.obeyed = plan, plan.id
             state.groups, state.needed = groups, self._needed(plan)
+            holds = self._holds(plan, rung)
+            state.streams.release(holds)  # first: a released row begins an epoch in this plan
             self._adopt_change(rung, state.streams, plan)
             self._adopt_level(rung, state.streams, plan)
             self._adopt_counts(rung, state.streams, plan)
+            state.streams.hold(holds)
         self._drop_obeyed()
         return state
 
@@ -250,6 +254,21 @@ class Evidence:
             rows = groups == cell.group
             odds[rows, j], epoch[rows, j] = cell.odds, cell.epoch
         streams.adopt_counts(odds, self._own_epochs(epoch, plan))
+
+    def _holds(self, plan: Plan, rung: int) -> dict[int, Hold]:
+        """Return the rows that ``plan`` holds, and what of them is watched at ``rung``."""
+        place = {metric: j for j, metric in enumerate(self.inventory.metrics)}
+        rows = ((i, plan.held.get(s.id)) for i, s in enumerate(self.inventory.shards))
+        return {
+            i: hold_at(
+                rung,
+                held.verdict,
+                held.since,
+                Lead(held.channel, place.get(held.metric, -1), held.rung, held.opened),
+            )
+            for i, held in rows
+            if held is not None
+        }
 
     def _own_epochs(self, epoch: Ints, plan: Plan) -> Ints:
         """Return the streams' epochs (S, M): their cell's, or their shard's where that is later."""

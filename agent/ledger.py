@@ -12,11 +12,13 @@ from typing import Final
 import structlog
 
 from ..engine import (
+    bands,
     baseline,
     calibration,
     change,
     count_rows,
     counts,
+    held,
     joint,
     joint_rows,
     knowledge,
@@ -25,8 +27,10 @@ from ..engine import (
     memory,
     onset,
     ranks,
+    recovery,
     recursive,
     streams,
+    watch,
 )
 from ..engine.snapshot import Tree, named, restored, snapshot
 from ..proto import messages
@@ -57,7 +61,8 @@ class Kept:
 
 _LEARNED = (baseline, knowledge, margin, memory, ranks, recursive, calibration)
 _TABLES = (joint_rows, joint, count_rows, counts)
-_ENGINE = (streams, change, level, onset, *_TABLES, *_LEARNED)
+_HELD = (held, watch, recovery, bands)
+_ENGINE = (streams, change, level, onset, *_TABLES, *_LEARNED, *_HELD)
 CLASSES: Final = named(Kept, of_host, of_baseline, Block, messages, *_ENGINE)
 
 

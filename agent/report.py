@@ -8,7 +8,9 @@ import numpy.typing as npt
 
 from ..engine.level import LevelReport
 from ..engine.outcome import Outcome
-from ..proto.messages import Float32s, Inventory, LevelNotes, Up2
+from ..engine.watch import Watched
+from ..proto.held import rounded_down
+from ..proto.messages import Float32s, HeldNote, Inventory, LevelNotes, Up2
 from ..proto.pack import floored
 
 Floats = npt.NDArray[np.float64]
@@ -35,6 +37,21 @@ def report(inventory: Inventory, rung: int, outcome: Outcome, plan: int) -> Up2:
         review=None if outcome.review is None else _notes(outcome.review),
         plan=plan,
         inventory=inventory.version,
+        held=tuple(note(rung, watched) for watched in outcome.held),
+    )
+
+
+def note(rung: int, watched: Watched) -> HeldNote:
+    """Return how an open verdict goes on, its blocks of ``rung`` as seconds."""
+    return HeldNote(
+        row=watched.row,
+        verdict=watched.verdict,
+        turns=watched.turns,
+        lasted=float(watched.lasted * rung),
+        log_m=rounded_down(watched.log_m),
+        low=watched.low,
+        middle=watched.middle,
+        high=watched.high,
     )
 
 

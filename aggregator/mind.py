@@ -4,11 +4,12 @@ Apart from the pipeline, because the runtime is tested without statistics, and a
 fresh, taken from a checkpoint, or fitted to a fleet that has changed.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
 from ..proto.messages import Up1, Up2
 from .decide.explained import Explained
+from .decide.lives import Effect
 from .decide.verdicts import Transition
 from .pipeline import StepResult
 from .state.fleet import Fleet
@@ -60,6 +61,10 @@ class Mind(Protocol):
 
     def standing(self) -> Standing:
         """Return how every row stands."""
+        ...
+
+    def effects(self) -> Mapping[str, Effect]:
+        """Return how large the effects of open verdicts are by now, by verdict."""
         ...
 
     def explain(self, node: str) -> Explained:

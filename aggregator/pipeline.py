@@ -21,6 +21,7 @@ from .combine.histories import Histories
 from .decide.audit import Audit, of_epoch, of_plan
 from .decide.explained import Explained
 from .decide.judge import Judge
+from .decide.lives import Effect
 from .decide.verdicts import Transition
 from .plan.abstain import Abstention, abstentions
 from .plan.cell import HIGH
@@ -175,6 +176,15 @@ class Pipeline:
         """
         self._news.extend(self._judge.recall(told, opened))
 
+    def close(self, verdict: str, actor: str, reason: str) -> None:
+        """Let ``actor`` close an open verdict in the next step; raise ``KeyError`` for no such."""
+        self._judge.close(verdict, actor, reason)
+        self._undecided = True
+
+    def effects(self) -> Mapping[str, Effect]:
+        """Return how large the effects of open verdicts are by now, by verdict."""
+        return self._judge.effects()
+
     def expect(self, hosts: Collection[str]) -> None:
         """Wait for ``hosts`` from now on, which are alive; what others still send is taken."""
         self._expected = frozenset(hosts).intersection(self._blocks.senders)
@@ -267,6 +277,7 @@ class Pipeline:
         """Take the evidence of one block into the table, then what it teaches the plan."""
         for rows, outcome in news:
             self._evidence.hear(rung, rows, outcome, self._parts)
+            self._judge.hear(rung, rows, outcome.held)
         self._undecided = True
         if self._planner.hear(rung, news, self._judge.verdicts.open_rows()):
             self._replan()
@@ -285,13 +296,22 @@ class Pipeline:
 
     def _decide(self, now: float) -> tuple[Transition, ...]:
         self._undecided = False
+        lived, said = self._judge.live(now, self._planner, self._parts, self._evidence)
+        if lived:
+            self._heed()  # what was closed is not selected again with the evidence that it had
         if self._evidence.highest() >= HIGH:
             change, open_rows = self._planner.change, self._judge.verdicts.open_rows()
             if change.hear_crossings(self._evidence.log_m(), open_rows):
                 self._parts = self._planner.parts()
         made, audit = self._judge.decide(now, self._planner, self._parts, self._evidence)
-        self._audit.extend(audit)
-        return made
+        self._audit.extend((*said, *audit))
+        self._heed()
+        return (*lived, *made)
+
+    def _heed(self) -> None:
+        """Let the plan hold the rows of what is open, and no others."""
+        if self._planner.hold(self._judge.held(self._parts)):
+            self._replan()
 
     def _new_plan(self, now: float) -> Plan | None:
         if not self._plan_changed:

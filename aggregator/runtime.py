@@ -251,6 +251,7 @@ class Aggregator:
             at=self.clock.now(),
             standing=standing,
             open=shown,
+            effects={} if rounds.mind is None else rounds.mind.effects(),
             hosts=self._hosts.notes(),
             gone=rounds.gone(),
             plan=rounds.plan_id,

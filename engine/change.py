@@ -22,6 +22,7 @@ from .arrays import (
 from .baseline import Settled, lag_sums, moved, robust_sd, signed_scores
 from .bets import normal_score_bets, normal_scores, side_weights
 from .calibration import WindowSums
+from .held import Baselines, Learned, Recent
 from .knowledge import Knowledge
 from .memory import Memory
 from .onset import OnsetMixture
@@ -68,6 +69,9 @@ class ChangeChannel:
         self._ranks = Ranks.start(n)
         self._windows = WindowSums.start(n)
         self._memory = Memory.start(n)
+        self.held = np.zeros(n, dtype=np.bool_)  # its row has an open verdict
+        self._late = np.zeros(n, dtype=np.bool_)  # held, and has no baseline of before
+        self._baselines, self._recent = Baselines(n), Recent(n)
         self.mixture = OnsetMixture.start(
             side_weights(direction), np.full(n, horizon, dtype=np.int64)
         )
@@ -146,8 +150,8 @@ class ChangeChannel:
 
         Returns the rows that learn again because of another φ.
         """
-        known = np.isfinite(self.phi)
-        again = np.flatnonzero(new_epoch & known & (phi != self.phi))
+        known = np.isfinite(self.phi)  # a held stream keeps its own: it may not learn another's
+        again = np.flatnonzero(new_epoch & known & (phi != self.phi) & ~self.held)
         self.relearn(again)
         self.phi = np.where(np.isfinite(self.phi), self.phi, phi)
         self.kappa = np.where(np.isfinite(kappa), kappa, self.kappa)
@@ -168,6 +172,8 @@ class ChangeChannel:
         put_rows(self._regression, rows, Recursive.start(count))
         put_rows(self._windows, rows, WindowSums.start(count))
         put_rows(self._memory, rows, Memory.start(count))
+        self._baselines.forget(rows)
+        self._late[rows] = self.held[rows]
         self.mixture.restart(rows, self.mixture.horizon[rows])
 
     def forget(self, rows: Ints) -> None:
@@ -209,6 +215,40 @@ class ChangeChannel:
         if not self.learning:
             self._kept, self._gap = self._kept[:0], self._gap[:0]  # as :meth:`settle` does
 
+    def hold(self, rows: Ints, before: Ints) -> None:
+        """Set aside what ``rows`` had learned before block ``before`` (r,) until their release.
+
+        That is the newest copy from before, or the oldest that is kept. They go on betting and
+        learning: against a baseline that stands still even a healthy stream crosses 100. One that
+        has not settled has nothing to be set aside, and learns anew when it is released.
+        """
+        self._baselines.set_aside(self._learned(), rows, before)
+        self.held[rows] = True
+        self._late[rows] = ~self.settled[rows]
+
+    def release(self, rows: Ints, horizon: int) -> None:
+        """Let ``rows`` go on from the baseline that was set aside, with M = 1 (G5)."""
+        self.held[rows] = False
+        self._baselines.restore(self._learned(), rows)
+        self.restart(rows, horizon)
+        self.relearn(rows[self._late[rows]])
+
+    def apart(self, block: int) -> Floats:
+        """Return how far ``block``, the last, lies above the line set aside (n,), in its unit.
+
+        NaN for streams that are not held.
+        """
+        rows = np.flatnonzero(self.held)
+        out = np.full(len(self.keys), np.nan)
+        line = self._baselines.line(rows)
+        out[rows] = self._recent.last(block, line, self.phi[rows], rows) * self._scale[rows]
+        return out
+
+    def effect(self, row: int, since: int) -> float:
+        """Return the median of that over the last 32 blocks, none before ``since``; NaN = none."""
+        line = self._baselines.line(np.array([row]))
+        return self._recent.effect(line, float(self.phi[row]), row, since) * float(self._scale[row])
+
     def waits_for_kappa(self, rows: Ints) -> bool:
         """Say whether one of ``rows`` has settled and is still without its κ."""
         return bool((self.settled[rows] & np.isnan(self.kappa[rows])).any())
@@ -228,6 +268,11 @@ class ChangeChannel:
     def keep(self, rows: Ints) -> None:
         """Let go of all streams but ``rows``, which go on as they are, in their order."""
         keep_rows(self, rows, len(self.keys))
+        self._baselines.keep(rows)
+        self._recent.keep(rows)
+
+    def _learned(self) -> Learned:
+        return Learned(self._regression, self._ranks, self._memory)
 
     def _forget_stale_neighbours(self, block: int) -> None:
         """Drop the predecessors of streams whose last value is not of the block before."""
@@ -295,6 +340,7 @@ class ChangeChannel:
             return {}
         y = (self.demeaned(x).astype(np.float64) - self._origin) / self._scale
         c = (reference - self._origin) / self._scale
+        self._recent.note(block, y, c)
         learn = self.settled & np.isfinite(y) & np.isfinite(c)
         w = self._regression.step(y, c, np.where(learn, self.phi, 0.0), learn)
         self.residual = np.where(may_bet, w, np.nan)
@@ -304,5 +350,7 @@ class ChangeChannel:
         kappa = np.where(np.isfinite(self.kappa), self.kappa, 1.0)
         for rows in parts(len(z)):
             self.mixture.step(normal_score_bets(z[rows], kappa[rows]), block, rows)
-        self._memory.update(z)
-        return self._windows.update(z)
+        healthy = np.where(self.held, np.nan, z)  # what is ill says nothing of the null
+        self._memory.update(healthy)
+        self._baselines.take(self._learned(), block, ~self.held & np.isfinite(z))
+        return self._windows.update(healthy)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from .arrays import Bools, Floats, Ints
 from .level import LevelReport
+from .watch import Watched
 
 Float32s = npt.NDArray[np.float32]
 
@@ -42,7 +43,8 @@ class Outcome:
     of 200, −1 where no stream is. NaN or None where there is no news: ``lags`` (S, M, 3) of streams
     that wait for φ; ``baseline`` (S, M, 100) scores of streams that settled; ``windows`` m to
     (S, M) completed sums of scores; ``long_run`` V_i(25) (S, M) over ``long_run_scores`` (S, M);
-    ``review`` a level report with arrays (S, M, …).
+    ``review`` a level report with arrays (S, M, …); ``held`` what is known of rows that have an
+    open verdict and are watched at this rung.
     """
 
     block: int
@@ -59,3 +61,4 @@ class Outcome:
     long_run: Floats | None
     long_run_scores: Ints | None
     review: LevelReport | None
+    held: tuple[Watched, ...] = ()

@@ -22,6 +22,7 @@ from .level import LevelChannel, LevelReport, in_table
 from .onset import NEVER
 from .outcome import Outcome, Summary
 from .reference import BlockPeers, contrast, reference
+from .watch import Hold, Watch, Watching, of_change, of_level
 
 Float32s = npt.NDArray[np.float32]
 Number = TypeVar("Number", np.float64, np.int64)
@@ -79,6 +80,7 @@ class Streams:
         self._counts = CountRows(keys.shape[1], horizon)
         self._change_epoch = np.full(self.shape, -1, dtype=np.int64)
         self._level_epoch = np.full(self.shape, -1, dtype=np.int64)
+        self._watching = Watching()
 
     def adopt_change(self, phi: Floats, kappa: Floats, epoch: Ints) -> Ints:
         """Obey the plan of the change channel, each (S, M): open, parametrise, restart.
@@ -91,8 +93,11 @@ class Streams:
         """
         new = self._joint.open(missing(epoch >= 0, [batch.at for batch in self._scored()]))
         if len(new):
+            row = new // self.shape[1]
             channel = ChangeChannel(self._keys[new], self._direction[new], self.horizon)
-            self._change.append(_Change(new, new // self.shape[1], channel))
+            self._change.append(_Change(new, row, channel))
+            held = np.flatnonzero(np.isin(row, list(self._watching.holds)))
+            channel.hold(held, held)
         grown = (epoch > self._change_epoch).ravel()
         again = np.zeros(self.shape[0], dtype=np.bool_)  # rows whose residuals will be others
         for batch in self._change:
@@ -146,6 +151,26 @@ class Streams:
         self._counts.adopt(odds.ravel(), epoch.ravel(), self._level_epoch.ravel())
         self._level_epoch = np.maximum(self._level_epoch, epoch)
 
+    def release(self, kept: Mapping[int, Hold]) -> None:
+        """Let all rows learn again whose verdict ``kept`` (by row) does not name: M = 1."""
+        gone = self._watching.let_go(kept)
+        for change in self._change if len(gone) else ():
+            rows = np.flatnonzero(np.isin(change.row, gone))
+            change.channel.release(rows, self.horizon)
+
+    def hold(self, holds: Mapping[int, Hold]) -> None:
+        """Set aside what the rows of ``holds`` had learned, and watch what leads their verdicts.
+
+        Rows that are held already stay as they are.
+        """
+        for row, hold in self._watching.take(holds).items():
+            for change in self._change:
+                rows = np.flatnonzero(change.row == row)
+                change.channel.hold(rows, np.full(len(rows), hold.since))
+            watch = self._watch(row, hold)
+            if watch is not None:
+                self._watching.watches[row] = watch
+
     def anew(self, rows: Ints) -> None:
         """Let all streams of ``rows`` (r,) be as if just opened, under the epochs that they have.
 
@@ -163,6 +188,7 @@ class Streams:
         for level in self._level:
             level.channel.forget(np.flatnonzero(chosen[level.row]))
         self._counts.anew(rows)
+        self._watching.drop(rows.tolist())
 
     def step(
         self,
@@ -186,6 +212,7 @@ class Streams:
             apart = contrast(level.direction, level.at, level.row, peers)
             enough = peers.count_raw[level.at] >= needed_level[level.row]
             level.channel.step(block, apart, enough & np.isfinite(apart))
+            self._watching.see("level", block, level.at, level.direction * apart)
         self._counts.step(block, peers, needed_level)
         return self._outcome(block, windows)
 
@@ -212,6 +239,7 @@ class Streams:
                 self._level.append(_Level(at[rows], at[rows] // self.shape[1], side, level.channel))
         self._joint.inherit(former._joint, place)  # noqa: SLF001 - of this class
         self._counts.inherit(former._counts, place)  # noqa: SLF001 - of this class
+        self._watching.inherit(former._watching, former.shape, place, self.shape[1])  # noqa: SLF001 - of this class
         known = np.flatnonzero(place >= 0)
         for name in ("offset", "_change_epoch", "_level_epoch"):
             getattr(self, name).ravel()[place[known]] = getattr(former, name).ravel()[known]
@@ -236,6 +264,19 @@ class Streams:
             windows.setdefault(m, np.full(self.shape, np.nan)).ravel()[at] = sums
         if learning:
             self.offset.ravel()[at] = channel.offset
+        if self._watching.watches:
+            self._watching.see("change", block, at, channel.apart(block))
+
+    def _watch(self, row: int, hold: Hold) -> Watch | None:
+        """Return the watch of what leads the verdict of ``row`` here, None where nothing can."""
+        at = row * self.shape[1] + hold.column
+        for change in self._change if hold.channel == "change" else ():
+            for i in np.flatnonzero(change.at == at).tolist():
+                return of_change(hold, at, change.channel, i)
+        for level in self._level if hold.channel == "level" else ():
+            for i in np.flatnonzero(level.at == at).tolist():
+                return of_level(hold, at, int(level.direction[i]), level.channel, i)
+        return None
 
     def _outcome(self, block: int, windows: Mapping[int, Floats]) -> Outcome:
         scored = self._scored()
@@ -260,6 +301,7 @@ class Streams:
             if windows
             else None,
             review=self._review(),
+            held=self._watching.watched(),
         )
 
     def _onset(

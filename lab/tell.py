@@ -6,8 +6,9 @@ Apart from playing, because these shapes are a promise to whoever reads them.
 import json
 from collections import Counter
 from collections.abc import Sequence
-from math import isnan
+from math import isfinite, isnan
 
+from ..aggregator.decide.lives import Effect
 from ..aggregator.decide.verdicts import Transition
 from ..aggregator.plan.abstain import Abstention
 from .score import Score
@@ -31,8 +32,18 @@ def transition_json(transition: Transition) -> str:
         since_tick=_number(transition.since),
         metrics=list(transition.metrics),
         reason=transition.reason,
+        **_effect(transition.effect),
         correlational_not_causal=True,
     )
+
+
+def _effect(effect: Effect | None) -> dict[str, object]:
+    """Return the effect of a verdict under its name, nothing where none is known."""
+    if effect is None:
+        return {}
+    low, middle, high = (_number(v) for v in (effect.low, effect.middle, effect.high))
+    about = {"unit": effect.unit, "metric": effect.metric, "class": effect.validity_class}
+    return {"effect": {"low": low, "middle": middle, "high": high, **about}}
 
 
 def score_json(score: Score) -> str:
@@ -66,8 +77,16 @@ def transition_text(transition: Transition) -> str:
     since = "" if isnan(transition.since) else f" (since {transition.since:g})"
     return (
         f"{transition.at:>9g}{since}  {MARKS[transition.guarantee]} {transition.transition} "
-        f"{transition.level} {transition.node}: {transition.reason}"
+        f"{transition.level} {transition.node}: {transition.reason}{_how_much(transition.effect)}"
     )
+
+
+def _how_much(effect: Effect | None) -> str:
+    """Return the effect in words, "" while it has no bounds."""
+    if effect is None or not (isfinite(effect.low) and isfinite(effect.high)):
+        return ""
+    band = f"{effect.low:+.3g} to {effect.high:+.3g} {effect.unit}"
+    return f"; {effect.metric} {effect.middle:+.3g} {effect.unit} (95 % band {band})"
 
 
 def score_text(score: Score) -> str:
@@ -103,8 +122,8 @@ def _line(**fields: object) -> str:
 
 
 def _number(value: float) -> float | int | None:
-    """Return ``value`` with six digits, whole numbers as integers, NaN as null."""
-    if isnan(value):
+    """Return ``value`` with six digits, whole numbers as integers, what is none as null."""
+    if not isfinite(value):
         return None
     short = float(f"{value:.6g}") if abs(value) < 1e6 else round(value, 3)  # noqa: PLR2004 - times
     return int(short) if short.is_integer() else short

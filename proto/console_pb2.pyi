@@ -125,6 +125,42 @@ class Layout(google.protobuf.message.Message):
 global___Layout = Layout
 
 @typing.final
+class Effect(google.protobuf.message.Message):
+    """How much, since the opening: a band that holds at all times together, in 19 of 20 verdicts."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LOW_FIELD_NUMBER: builtins.int
+    MIDDLE_FIELD_NUMBER: builtins.int
+    HIGH_FIELD_NUMBER: builtins.int
+    UNIT_FIELD_NUMBER: builtins.int
+    METRIC_FIELD_NUMBER: builtins.int
+    VALIDITY_CLASS_FIELD_NUMBER: builtins.int
+    low: builtins.float
+    """-inf = no bound yet"""
+    middle: builtins.float
+    """NaN = nothing seen since the opening"""
+    high: builtins.float
+    """inf = no bound yet"""
+    unit: builtins.str
+    """"%", or that of the metric"""
+    metric: builtins.str
+    validity_class: builtins.str
+    def __init__(
+        self,
+        *,
+        low: builtins.float = ...,
+        middle: builtins.float = ...,
+        high: builtins.float = ...,
+        unit: builtins.str = ...,
+        metric: builtins.str = ...,
+        validity_class: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["high", b"high", "low", b"low", "metric", b"metric", "middle", b"middle", "unit", b"unit", "validity_class", b"validity_class"]) -> None: ...
+
+global___Effect = Effect
+
+@typing.final
 class Verdict(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -143,6 +179,8 @@ class Verdict(google.protobuf.message.Message):
     OWNER_FIELD_NUMBER: builtins.int
     CORRELATIONAL_NOT_CAUSAL_FIELD_NUMBER: builtins.int
     FAMILY_FIELD_NUMBER: builtins.int
+    EFFECT_FIELD_NUMBER: builtins.int
+    STATE_SINCE_NS_FIELD_NUMBER: builtins.int
     id: builtins.str
     node: builtins.str
     level: builtins.str
@@ -164,8 +202,14 @@ class Verdict(google.protobuf.message.Message):
     correlational_not_causal: builtins.bool
     family: builtins.str
     """of scores, that carried most: "A mean", "D oscillation", …"""
+    state_since_ns: builtins.int
+    """when it took the state that it has"""
     @property
     def metrics(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    @property
+    def effect(self) -> global___Effect:
+        """absent where nothing is watched"""
+
     def __init__(
         self,
         *,
@@ -184,8 +228,11 @@ class Verdict(google.protobuf.message.Message):
         owner: builtins.str = ...,
         correlational_not_causal: builtins.bool = ...,
         family: builtins.str = ...,
+        effect: global___Effect | None = ...,
+        state_since_ns: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["channel", b"channel", "correlational_not_causal", b"correlational_not_causal", "family", b"family", "guarantee", b"guarantee", "id", b"id", "level", b"level", "log_e", b"log_e", "metrics", b"metrics", "node", b"node", "opened_ns", b"opened_ns", "owner", b"owner", "reason", b"reason", "since_ns", b"since_ns", "state", b"state", "validity_class", b"validity_class"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["effect", b"effect"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["channel", b"channel", "correlational_not_causal", b"correlational_not_causal", "effect", b"effect", "family", b"family", "guarantee", b"guarantee", "id", b"id", "level", b"level", "log_e", b"log_e", "metrics", b"metrics", "node", b"node", "opened_ns", b"opened_ns", "owner", b"owner", "reason", b"reason", "since_ns", b"since_ns", "state", b"state", "state_since_ns", b"state_since_ns", "validity_class", b"validity_class"]) -> None: ...
 
 global___Verdict = Verdict
 

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from . import held as open_rows
 from . import refuse
 from .columns import Laid, joined
 from .messages import (
@@ -84,6 +85,7 @@ def plan(message: ingest.Plan) -> Plan:
         epochs={r.shard: refuse.whole(r.epoch, ("Plan", "epoch")) for r in rows if r.epoch},
         direction={_name(m, "direction"): side for m, side in message.direction.items()},
         counts=tuple(_counts_plan(cell) for cell in message.counts),
+        held=open_rows.held_rows(message),
     )
 
 
@@ -151,6 +153,7 @@ def up2(message: ingest.Up2, host: str, shape: Shape) -> Up2:
         review=_review(message.review, shape) if message.HasField("review") else None,
         plan=refuse.whole(message.plan, ("Up2", "plan")),
         inventory=message.inventory,
+        held=open_rows.told(message, shape[0]),
     )
     return laid.whole(found)
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from . import held as open_rows
 from .columns import split, thinned
 from .messages import (
     ChangePlan,
@@ -81,6 +82,7 @@ def plan(message: Plan, shards: Collection[str]) -> ingest.Plan:
         direction=message.direction,
         horizon_seconds=message.horizon,
         counts=[_counts(cell) for cell in counts],
+        held=open_rows.held(message.held, known),
     )
 
 
@@ -143,6 +145,7 @@ def up2(message: Up2) -> ingest.Up2:
         long_run_scores=_maybe(message.long_run_scores, np.int32),
         review=None if message.review is None else _review(message.review),
         columns=_listed(columns),
+        held=open_rows.notes(message.held),
     )
 
 

@@ -554,6 +554,45 @@ class ShardPlan(google.protobuf.message.Message):
 global___ShardPlan = ShardPlan
 
 @typing.final
+class Held(google.protobuf.message.Message):
+    """An open verdict of a shard of the host that receives it: its baseline of before is kept."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SHARD_FIELD_NUMBER: builtins.int
+    VERDICT_FIELD_NUMBER: builtins.int
+    SINCE_SECONDS_FIELD_NUMBER: builtins.int
+    CHANNEL_FIELD_NUMBER: builtins.int
+    METRIC_FIELD_NUMBER: builtins.int
+    RUNG_FIELD_NUMBER: builtins.int
+    OPENED_FIELD_NUMBER: builtins.int
+    shard: builtins.str
+    verdict: builtins.int
+    """its number"""
+    since_seconds: builtins.float
+    """likely onset, Unix seconds; NaN = not known"""
+    channel: builtins.str
+    """that leads it and is watched: "change" or "level" """
+    metric: builtins.str
+    rung: builtins.int
+    opened: builtins.int
+    """block of that rung; watched from the next one on"""
+    def __init__(
+        self,
+        *,
+        shard: builtins.str = ...,
+        verdict: builtins.int = ...,
+        since_seconds: builtins.float = ...,
+        channel: builtins.str = ...,
+        metric: builtins.str = ...,
+        rung: builtins.int = ...,
+        opened: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["channel", b"channel", "metric", b"metric", "opened", b"opened", "rung", b"rung", "shard", b"shard", "since_seconds", b"since_seconds", "verdict", b"verdict"]) -> None: ...
+
+global___Held = Held
+
+@typing.final
 class Plan(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -616,6 +655,7 @@ class Plan(google.protobuf.message.Message):
     DIRECTION_FIELD_NUMBER: builtins.int
     HORIZON_SECONDS_FIELD_NUMBER: builtins.int
     COUNTS_FIELD_NUMBER: builtins.int
+    HELD_FIELD_NUMBER: builtins.int
     id: builtins.int
     horizon_seconds: builtins.float
     @property
@@ -638,6 +678,8 @@ class Plan(google.protobuf.message.Message):
 
     @property
     def counts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___CountsPlan]: ...
+    @property
+    def held(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Held]: ...
     def __init__(
         self,
         *,
@@ -650,8 +692,9 @@ class Plan(google.protobuf.message.Message):
         direction: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
         horizon_seconds: builtins.float = ...,
         counts: collections.abc.Iterable[global___CountsPlan] | None = ...,
+        held: collections.abc.Iterable[global___Held] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["change", b"change", "counts", b"counts", "direction", b"direction", "from_block", b"from_block", "horizon_seconds", b"horizon_seconds", "id", b"id", "level", b"level", "needed", b"needed", "shards", b"shards"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["change", b"change", "counts", b"counts", "direction", b"direction", "from_block", b"from_block", "held", b"held", "horizon_seconds", b"horizon_seconds", "id", b"id", "level", b"level", "needed", b"needed", "shards", b"shards"]) -> None: ...
 
 global___Plan = Plan
 
@@ -868,6 +911,51 @@ class LevelReport(google.protobuf.message.Message):
 global___LevelReport = LevelReport
 
 @typing.final
+class HeldNote(google.protobuf.message.Message):
+    """How an open verdict goes on since its opening."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ROW_FIELD_NUMBER: builtins.int
+    VERDICT_FIELD_NUMBER: builtins.int
+    TURNS_FIELD_NUMBER: builtins.int
+    LASTED_SECONDS_FIELD_NUMBER: builtins.int
+    LOG_M_FIELD_NUMBER: builtins.int
+    LOW_FIELD_NUMBER: builtins.int
+    MIDDLE_FIELD_NUMBER: builtins.int
+    HIGH_FIELD_NUMBER: builtins.int
+    row: builtins.int
+    """of the inventory"""
+    verdict: builtins.int
+    """its number"""
+    turns: builtins.int
+    """odd while it recovers"""
+    lasted_seconds: builtins.float
+    """of evidence since the last turn"""
+    log_m: builtins.float
+    """of what runs since, rounded down"""
+    low: builtins.float
+    """of the effect, in the metric's unit after its transform;"""
+    middle: builtins.float
+    """NaN = nothing seen yet, infinite = no bound yet"""
+    high: builtins.float
+    def __init__(
+        self,
+        *,
+        row: builtins.int = ...,
+        verdict: builtins.int = ...,
+        turns: builtins.int = ...,
+        lasted_seconds: builtins.float = ...,
+        log_m: builtins.float = ...,
+        low: builtins.float = ...,
+        middle: builtins.float = ...,
+        high: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["high", b"high", "lasted_seconds", b"lasted_seconds", "log_m", b"log_m", "low", b"low", "middle", b"middle", "row", b"row", "turns", b"turns", "verdict", b"verdict"]) -> None: ...
+
+global___HeldNote = HeldNote
+
+@typing.final
 class Up2(google.protobuf.message.Message):
     """Absolute evidence: what is lost, late or repeated makes it old, never wrong."""
 
@@ -891,6 +979,7 @@ class Up2(google.protobuf.message.Message):
     LONG_RUN_SCORES_FIELD_NUMBER: builtins.int
     REVIEW_FIELD_NUMBER: builtins.int
     COLUMNS_FIELD_NUMBER: builtins.int
+    HELD_FIELD_NUMBER: builtins.int
     plan: builtins.int
     inventory: builtins.int
     rung: builtins.int
@@ -947,6 +1036,8 @@ class Up2(google.protobuf.message.Message):
     def columns(self) -> global___Array:
         """u16; absent: all"""
 
+    @property
+    def held(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___HeldNote]: ...
     def __init__(
         self,
         *,
@@ -968,9 +1059,10 @@ class Up2(google.protobuf.message.Message):
         long_run_scores: global___Array | None = ...,
         review: global___LevelReport | None = ...,
         columns: global___Array | None = ...,
+        held: collections.abc.Iterable[global___HeldNote] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["baseline", b"baseline", "change", b"change", "change_epoch", b"change_epoch", "change_onset", b"change_onset", "columns", b"columns", "lags", b"lags", "learned", b"learned", "level", b"level", "level_epoch", b"level_epoch", "level_onset", b"level_onset", "long_run", b"long_run", "long_run_scores", b"long_run_scores", "review", b"review"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["baseline", b"baseline", "block", b"block", "change", b"change", "change_epoch", b"change_epoch", "change_onset", b"change_onset", "columns", b"columns", "inventory", b"inventory", "lags", b"lags", "learned", b"learned", "level", b"level", "level_epoch", b"level_epoch", "level_onset", b"level_onset", "long_run", b"long_run", "long_run_scores", b"long_run_scores", "plan", b"plan", "review", b"review", "rung", b"rung", "windows", b"windows"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["baseline", b"baseline", "block", b"block", "change", b"change", "change_epoch", b"change_epoch", "change_onset", b"change_onset", "columns", b"columns", "held", b"held", "inventory", b"inventory", "lags", b"lags", "learned", b"learned", "level", b"level", "level_epoch", b"level_epoch", "level_onset", b"level_onset", "long_run", b"long_run", "long_run_scores", b"long_run_scores", "plan", b"plan", "review", b"review", "rung", b"rung", "windows", b"windows"]) -> None: ...
 
 global___Up2 = Up2
 

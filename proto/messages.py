@@ -8,6 +8,7 @@ Rows S follow the sender's inventory. Columns M follow ``Inventory.metrics``. Na
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -107,6 +108,23 @@ class CountsPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """An open verdict of a row, whose baseline of before is to be kept until it is closed.
+
+    ``verdict`` its number; ``since`` the likely onset in Unix seconds, NaN = not known. What leads
+    it is watched: ``channel`` ("change" or "level") of ``metric`` at ``rung``, from the block
+    after ``opened`` on.
+    """
+
+    verdict: int
+    since: float
+    channel: Literal["change", "level"]
+    metric: str
+    rung: int
+    opened: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The only source of parameters; an agent chooses none.
 
@@ -114,7 +132,7 @@ class Plan:
     needs, by group, as (change, level); ``horizon`` seconds of an epoch. ``from_block`` by rung
     is the first block under this plan, a rung that is not there obeys at once. ``epochs`` by shard
     id: a stream's epoch is the larger of that and its cell's. ``direction`` is each metric's bad
-    side in {-1, 0, 1}.
+    side in {-1, 0, 1}; ``held`` rows with an open verdict, by id.
     """
 
     id: int
@@ -128,6 +146,7 @@ class Plan:
     epochs: Mapping[str, int] = field(default_factory=dict)
     direction: Mapping[str, int] = field(default_factory=dict)
     counts: tuple[CountsPlan, ...] = ()
+    held: Mapping[str, Held] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +204,25 @@ class LevelNotes:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldNote:
+    """How an open ``verdict`` of the shard in ``row`` goes on, absolute as all evidence is.
+
+    ``turns`` since its opening, odd while it recovers; ``log_m`` rounded down of what runs since
+    the last, over ``lasted`` seconds of evidence. ``low``, ``middle`` and ``high`` of the effect
+    while it is open, in the metric's unit after its transform: NaN = nothing seen, ±∞ = no bound.
+    """
+
+    row: int
+    verdict: int
+    turns: int
+    lasted: float
+    log_m: float
+    low: float
+    middle: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
 class Up2:
     """A host's evidence after a block, going up: absolute, so that none of it can be forged.
 
@@ -192,7 +230,7 @@ class Up2:
     where none is; their likely onsets as block numbers, −1 = none; ``learned`` (S, M) blocks of
     200, −1 = no stream. The rest is news for the plan, None or empty where there is none:
     ``lags`` (S, M, 3), ``baseline`` (S, M, 100), ``windows`` m to (S, M), ``long_run`` (S, M) over
-    ``long_run_scores`` (S, M), ``review``.
+    ``long_run_scores`` (S, M), ``review``. ``held`` are the open verdicts watched at this rung.
     """
 
     host: str
@@ -213,6 +251,7 @@ class Up2:
     review: LevelNotes | None = None
     plan: int = 0
     inventory: int = 1
+    held: tuple[HeldNote, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Apart from the client, because translation needs no connection.
 """
 
 from dataclasses import replace
+from math import isfinite
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from .answers import AuditLine, Explanation, History, Part, RawTicks
 from .view import (
     NO_LAYOUT,
     Bytes,
+    Effect,
     Float32s,
     Host,
     Ints,
@@ -117,6 +119,22 @@ def verdict(message: console.Verdict) -> Verdict:
         owner=_line(message.owner),
         correlational_not_causal=message.correlational_not_causal,
         family=_line(message.family),
+        turned=_seconds(message.state_since_ns),
+        effect=_effect(message.effect) if message.HasField("effect") else None,
+    )
+
+
+def _effect(message: console.Effect) -> Effect | None:
+    """Return an effect, None where nothing was seen yet."""
+    if not isfinite(message.middle):
+        return None
+    return Effect(
+        low=message.low,
+        middle=message.middle,
+        high=message.high,
+        unit=_line(message.unit),
+        metric=_line(message.metric),
+        validity_class=_line(message.validity_class),
     )
 
 

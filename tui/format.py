@@ -55,6 +55,11 @@ def evidence(log_e: float) -> str:
     return f"10^{floor(log_e / log(10) * 10) / 10:.1f}"
 
 
+def bound(value: float, otherwise: str) -> str:
+    """Return one end of a band with its sign, or ``otherwise`` where there is none yet."""
+    return f"{value:+.3g}" if isfinite(value) else otherwise
+
+
 def age(seconds: float) -> str:
     """Return how long, in one or two units: ``0.4 s``, ``34 s``, ``18 min``, ``3 h 20 min``."""
     if isnan(seconds):

@@ -9,9 +9,9 @@ from datetime import tzinfo
 import numpy as np
 
 from .answers import AuditLine, Explanation, Part, RawTicks
-from .format import age, evidence, full_moment, moment, number, sparkline
+from .format import age, bound, evidence, full_moment, moment, number, sparkline
 from .marks import OF_KIND, glyph
-from .view import LEARNS_BLOCKS, State, Verdict, View
+from .view import LEARNS_BLOCKS, Effect, State, Verdict, View
 
 USUAL = "A mean"  # family of scores
 CORRELATION = "Correlational, not causal: this says where and since when, not why."
@@ -30,6 +30,7 @@ def header(
         lines = [f" {glyph(OF_KIND[verdict.kind])}{first}   {standing(verdict)}"]
         owner = f"   owner {verdict.owner}" if verdict.owner else ""
         lines.append(f" {times(verdict, now, zone)}{owner}")
+        lines += [f" {line}" for line in goes_on(verdict, now, zone)]
         lines.append(f" {verdict.reason}")
     if told is not None:
         lines.append(f" {' > '.join((*told.path, told.node))}{_group(told)}")
@@ -54,6 +55,24 @@ def times(verdict: Verdict, now: float, zone: tzinfo | None) -> str:
     return (
         f"since {since} ({age(now - verdict.since)})   "
         f"opened {moment(verdict.opened, now, zone)} ({age(now - verdict.opened)} ago)"
+    )
+
+
+def goes_on(verdict: Verdict, now: float, zone: tzinfo | None) -> list[str]:
+    """Return how much it is, and since when it recovers: one line, or none of both is known."""
+    parts = [] if verdict.effect is None else [effect(verdict.effect)]
+    if verdict.state == "recovering":
+        since = moment(verdict.turned, now, zone)
+        parts.append(f"recovering since {since} ({age(now - verdict.turned)})")
+    return ["   ".join(parts)] if parts else []
+
+
+def effect(found: Effect) -> str:
+    """Return ``step_time_seconds +10.1 % (+9.74 to +10.4 %), 95 % band, construction``."""
+    low, high = bound(found.low, "no lower bound"), bound(found.high, "no upper bound")
+    return (
+        f"{found.metric} {found.middle:+.3g} {found.unit} ({low} to {high}), "
+        f"95 % band, {found.validity_class}"
     )
 
 

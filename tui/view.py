@@ -58,6 +58,18 @@ NO_LAYOUT = Layout(version=0, shards=0, rows=())
 
 
 @dataclass(frozen=True, slots=True)
+class Effect:
+    """How far ``metric`` is off since the opening, in ``unit``; infinite where unbounded."""
+
+    low: float
+    middle: float
+    high: float
+    unit: str
+    metric: str
+    validity_class: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """An open verdict. ``log_e`` in nats, times in seconds of the view's clock, NaN = none."""
 
@@ -76,6 +88,8 @@ class Verdict:
     owner: str
     correlational_not_causal: bool
     family: str = ""
+    turned: float = float("nan")  # when it took the state that it has
+    effect: Effect | None = None
 
     @property
     def kind(self) -> Kind:

@@ -14,6 +14,7 @@ from ...engine.outcome import Outcome, Summary
 from ...engine.peers import FEWEST
 from ...engine.ranks import stream_key
 from ...engine.streams import Streams
+from ...engine.watch import Hold, Lead, hold_at
 from ..plan.planner import Planner
 from ..state.fleet import NODES_HOST, Fleet
 from ..state.move import GONE, Move
@@ -69,14 +70,18 @@ class Contrasts:
         for rung in planner.rungs():
             held = self._rungs.get(rung) or self._open(rung)
             self._rungs[rung] = held
+            holds = self._holds(planner, rung)
             for streams in (held.change, held.level):
                 streams.anew(np.flatnonzero(self._moved))
+                streams.release(holds)  # first: a released row begins an epoch in this plan
             phi, kappa, epoch = planner.change.settings(rung)
             epoch = self._epochs(epoch[self._rows], own)
             held.change.adopt_change(phi[self._rows], kappa[self._rows], epoch)
             margin, largest, epoch = planner.level.settings(rung)
             epoch = self._epochs(epoch[self._rows], own)
             held.level.adopt_level(margin[self._rows], largest[self._rows], epoch)
+            for streams in (held.change, held.level):
+                streams.hold(holds)
         self._moved[:] = False
 
     def inherit(self, former: "Contrasts", move: Move) -> None:
@@ -96,6 +101,21 @@ class Contrasts:
             mine.level.inherit(held.level, place)
             known = np.flatnonzero(place != GONE)
             mine.usual.ravel()[place[known]] = held.usual.ravel()[known]
+
+    def _holds(self, planner: Planner, rung: int) -> dict[int, Hold]:
+        """Return the nodes that are held, and what of them is watched at ``rung``."""
+        column = {metric.name: j for j, metric in enumerate(self._fleet.metrics)}
+        first = self._fleet.shard_count
+        return {
+            row - first: hold_at(
+                rung,
+                held.verdict,
+                held.since,
+                Lead(held.channel, column.get(held.metric, -1), held.rung, held.opened),
+            )
+            for row, held in planner.held.items()
+            if row >= first
+        }
 
     def _epochs(self, epoch: Ints, own: Ints) -> Ints:
         """Return the streams' epochs (I, M), −1 for who has no siblings to be compared with."""
@@ -142,6 +162,7 @@ class Contrasts:
             level_epoch=level.level_epoch,
             level_onset=level.level_onset,
             review=level.review,
+            held=(*change.held, *level.held),
         )
 
     def _open(self, rung: int) -> _Rung:

@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from ...engine.level import LevelReport
 from ...engine.outcome import Outcome
-from ...proto.messages import LevelNotes, Up2
+from ...engine.watch import Watched
+from ...proto.messages import HeldNote, LevelNotes, Up2
 from ..state.fleet import Place
 
 Floats = npt.NDArray[np.float64]
@@ -35,6 +36,20 @@ def heard(up2: Up2, place: Place) -> Outcome:
             None if up2.long_run_scores is None else _ints(up2.long_run_scores, place)
         ),
         review=None if up2.review is None else _review(up2.review, place),
+        held=tuple(_watched(note, up2.rung) for note in up2.held),
+    )
+
+
+def _watched(note: HeldNote, rung: int) -> Watched:
+    return Watched(
+        row=note.row,
+        verdict=note.verdict,
+        turns=note.turns,
+        lasted=round(note.lasted / rung),
+        log_m=note.log_m,
+        low=note.low,
+        middle=note.middle,
+        high=note.high,
     )
 
 

@@ -4,8 +4,7 @@ Apart from what made them, because the trail is read by people long after, and o
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -13,10 +12,7 @@ from ...engine.evalue import Validity
 from ...proto.messages import Plan
 from ..plan.epochs import NewEpoch
 from .explained import CHANNELS, Books
-from .family import Selection
 from .verdicts import Transition
-
-ACTOR: Final = "tessera"  # who opens, promotes and folds; what persons do bears their own name
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +26,10 @@ class Audit:
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
-def of_transition(made: Transition, selection: Selection, books: Books) -> Audit:
+def of_transition(made: Transition, q: float, books: Books) -> Audit:
     """Return the record of a verdict's step: everything that it was decided from."""
-    row = books.fleet.rows.index(made.node)
-    parts = list(_parts(books, row))
+    known = made.node in books.fleet.rows  # a person may close the verdict of a node that is gone
+    parts = list(_parts(books, books.fleet.rows.index(made.node))) if known else []
     before, after = _step(made)
     facts = {
         "verdict": made.id,
@@ -46,15 +42,16 @@ def of_transition(made: Transition, selection: Selection, books: Books) -> Audit
         "guarantee": made.guarantee,
         "validity_class": made.validity_class,
         "log_e": made.log_e,
-        "threshold": selection.threshold,
-        "n": selection.controlled.n,
-        "q": selection.controlled.q,
+        "threshold": books.bar,
+        "n": len(books.fleet.rows),
+        "q": q,
         "metrics": list(made.metrics),
         "since": made.since,
         "plan": books.planner.id,
         "epochs": sorted({epoch for _, epoch in parts}),
         "parts": [part for part, _ in parts],
-        "actor": ACTOR,
+        "effect": None if made.effect is None else asdict(made.effect),
+        "actor": made.actor,
     }
     return Audit(made.at, "verdict", made.node, f"{made.transition}: {made.reason}", facts)
 
@@ -66,6 +63,10 @@ def _step(made: Transition) -> tuple[str, str]:
             return "none", made.guarantee
         case "promoted":
             return "ranked", made.guarantee
+        case "relabelled":
+            return "controlled", made.guarantee
+        case "reopened":
+            return "recovering", made.guarantee
         case "recovering" | "closed":
             return made.guarantee, made.transition
 

@@ -96,3 +96,39 @@ def reason_closed(above: str) -> str:
 def in_words(log_e: float) -> str:
     """Return e in words: as a number while it is small, else as a power of ten."""
     return f"{exp(log_e):.3g}" if log_e < E_LIMIT else f"10^{log_e / log(10):.1f}"
+
+
+def reason_recovering(*, level: bool) -> str:
+    """Return why a verdict recovers; a falling e would be no reason."""
+    what = "half of the margin" if level else "half of the effect that it had at its opening"
+    return f"e = 20 against {what} being there still"
+
+
+def reason_relapsed() -> str:
+    """Return why a verdict that was recovering is open again."""
+    return "e = 20 for the fault since it began to recover"
+
+
+def reason_lost() -> str:
+    """Return why a verdict is open again whose agent has lost what it knew of the recovery."""
+    return "what was known of its recovery is lost with its agent's state"
+
+
+def reason_recovered(seconds: float) -> str:
+    """Return why a verdict is closed by what is measured, after ``seconds`` of recovering."""
+    return f"recovered: {seconds / 60.0:.0f} minutes of evidence without a relapse"
+
+
+def reason_by_hand(actor: str, reason: str) -> str:
+    """Return why a verdict was closed by a person."""
+    return f"closed by {actor}: {reason}"
+
+
+def reason_demoted(why: str) -> str:
+    """Return why a controlled verdict is a ranked one from now on (statistics.md G4)."""
+    return f"no longer controlled: {why or 'its class was lost inside its epoch'}"
+
+
+def reason_shorter() -> str:
+    """Return why another verdict's demotion takes the claim from this one too."""
+    return "no longer controlled: it is too weak for what is left of the list of its claim"

@@ -4,7 +4,7 @@ Apart from the life of a verdict, because selection has no memory but the runnin
 whatever happens to a verdict later may not touch it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 
@@ -109,6 +109,18 @@ class Selector:
             listed=listed,
             log_e=log_e,
         )
+
+    def still_claimed(self, opened: Mapping[int, float]) -> frozenset[int]:
+        """Return which of the ``opened`` rows hold as one controlled list of their own.
+
+        Each with the log e of its opening or with its running maximum, whichever is more.
+        """
+        log_e = sup_fdr_adjust(self._peak)
+        for row, at_opening in opened.items():
+            log_e[row] = max(log_e[row], at_opening)
+        rows = np.array(sorted(opened), dtype=np.int64)
+        left = ControlledList.check(rows, log_e, len(log_e), self._q)
+        return frozenset(left.members.tolist())
 
     def _nothing(self, adjusted: Floats) -> Selection:
         n = len(self._fleet.rows)

@@ -5,20 +5,26 @@ verdict passes through here.
 """
 
 from collections.abc import Sequence
+from math import floor
 
 import numpy as np
 import numpy.typing as npt
 
-from ..plan.planner import Parts, Planner
+from ...engine.evalue import Validity
+from ...engine.watch import Watched
+from ...proto.messages import Held
+from ..plan.planner import LEVEL, Parts, Planner
 from ..state.evidence import EvidenceTable, Leading
 from ..state.fleet import Fleet
 from ..state.move import Move
 from .audit import Audit, of_transition
+from .explain import reason_demoted, reason_shorter
 from .explained import Books, Explained, explained, of_gone
 from .family import Selector
+from .lives import Effect, Life
 from .verdicts import Transition, Verdicts
 
-Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 
 class Judge:
@@ -26,7 +32,7 @@ class Judge:
 
     def __init__(self, fleet: Fleet, q: float) -> None:
         """Take the level ``q`` in (0, 1] at which e-BH runs; nothing is open."""
-        self._fleet = fleet
+        self._fleet, self._q = fleet, q
         self._selector = Selector(fleet, q)
         self.verdicts = Verdicts(fleet)
 
@@ -48,7 +54,68 @@ class Judge:
         selection = self._selector.select(*table.merged(parts))
         made = tuple(self.verdicts.update(now, selection, Leading(table, parts, planner)))
         books = self._books(planner, parts, table)
-        return made, tuple(of_transition(step, selection, books) for step in made)
+        return made, tuple(of_transition(step, self._q, books) for step in made)
+
+    def live(
+        self, now: float, planner: Planner, parts: Parts, table: EvidenceTable
+    ) -> tuple[tuple[Transition, ...], tuple[Audit, ...]]:
+        """Return the steps of open verdicts, with their records: before anything is selected."""
+        made = (*self.verdicts.live(now), *self._relabelled(now, planner, parts))
+        books = self._books(planner, parts, table)
+        return made, tuple(of_transition(step, self._q, books) for step in made)
+
+    def close(self, verdict: str, actor: str, reason: str) -> None:
+        """Let ``actor`` close an open verdict in the next step; raise ``KeyError`` for no such."""
+        self.verdicts.close(verdict, actor, reason)
+
+    def hear(self, rung: int, rows: Ints, told: Sequence[Watched]) -> None:
+        """Take what is known of the open verdicts of ``rows`` (S,)."""
+        self.verdicts.lives.hear(rung, rows, told)
+
+    def held(self, parts: Parts) -> dict[int, Held]:
+        """Return what the plan has to say of every row that is held, by row."""
+        return {row: self._held(row, life, parts) for row, life in self.verdicts.lives.held()}
+
+    def effects(self) -> dict[str, Effect]:
+        """Return how large the effects of the open verdicts are, by verdict."""
+        found = ((v, self.verdicts.effect(v)) for v in self.verdicts.open_verdicts)
+        return {verdict.id: effect for verdict, effect in found if effect is not None}
+
+    def _held(self, row: int, life: Life, parts: Parts) -> Held:
+        rung = int(parts.rungs[life.part, life.column, row])
+        return Held(
+            verdict=life.number,
+            since=life.since,
+            channel="level" if life.part == LEVEL else "change",
+            metric=self._fleet.metrics[life.column].name,
+            rung=rung,
+            opened=max(0, floor(life.opened / rung)),
+        )
+
+    def _relabelled(self, now: float, planner: Planner, parts: Parts) -> list[Transition]:
+        """Take the claim from verdicts whose class was lost, and from those too weak without them.
+
+        Inside an epoch only: a verdict outlives the epoch of its opening with the class it had.
+        """
+        lives, claimed = self.verdicts.lives.by_row, self.verdicts.claimed()
+        done: list[Transition] = []
+        for row in claimed:
+            part, column, epoch = lives[row].lead if row in lives else (0, 0, -1)
+            validity = int(parts.validity[part, column, row])
+            if epoch == parts.epochs[part, column, row] and validity < Validity.CONSTRUCTION:
+                why = reason_demoted(planner.why_ranked(row, part, column))
+                done.append(self.verdicts.relabel(row, now, Validity(validity).word, why))
+        if done:
+            left = self._selector.still_claimed(
+                {row: made.log_e for row, made in self.verdicts.claimed().items()}
+            )
+            weak = [row for row in self.verdicts.claimed() if row not in left]
+            done += [self._shortened(row, now) for row in weak]
+        return done
+
+    def _shortened(self, row: int, now: float) -> Transition:
+        held = self.verdicts.claimed()[row]
+        return self.verdicts.relabel(row, now, held.validity_class, reason_shorter())
 
     def explain(self, node: str, planner: Planner, parts: Parts, table: EvidenceTable) -> Explained:
         """Return all that is known of ``node``; raise ``KeyError`` for an unknown one."""

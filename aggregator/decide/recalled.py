@@ -23,4 +23,6 @@ def recalled(record: VerdictRecord) -> Transition:
         reason=record.reason,
         id=record.id,
         family=record.family,
+        state="recovering" if record.change == "recovering" else "open",
+        turned=record.at,
     )

@@ -6,22 +6,32 @@ whatever the evidence does afterwards (statistics.md G5).
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from ..plan.planner import FAST, LEVEL
 from ..state.evidence import Lead, Leading
 from ..state.fleet import Fleet
 from ..state.move import Move
-from .explain import Passed, reason_closed, reason_opened
+from .explain import Passed, reason_by_hand, reason_closed, reason_opened
 from .family import Selection
+from .lives import Effect, Lives, TurnWord
 
 Bools = npt.NDArray[np.bool_]
 
-TransitionWord = Literal["opened", "promoted", "recovering", "closed"]
+TransitionWord = Literal["opened", "promoted", "relabelled", "recovering", "reopened", "closed"]
+State = Literal["open", "recovering", "closed"]
 Guarantee = Literal["controlled", "ranked"]
 Channel = Literal["change", "level", "fact", "temporal"]
+
+STATES: Final[Mapping[TurnWord, State]] = {
+    "recovering": "recovering",
+    "reopened": "open",
+    "closed": "closed",
+}
+ACTOR: Final = "tessera"  # who opens, promotes and folds; what persons do bears their own name
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +42,9 @@ class Transition:
     ``log_e`` is the log e-value by which the node was selected, in nats: of a controlled verdict
     the adjusted running maximum, of a ranked one the merged value. ``metrics`` are those that
     carried it, strongest first; ``since`` the likely onset. ``family`` is the score of what carried
-    most, "" where none did.
+    most, "" where none did. ``state`` is what the verdict is from
+    this step on, ``turned`` when it became that; ``effect`` how large it was in this step, None
+    while nothing was seen after the opening; ``actor`` who did it.
     """
 
     transition: TransitionWord
@@ -48,6 +60,10 @@ class Transition:
     reason: str
     id: str = ""
     family: str = ""
+    state: State = "open"
+    turned: float = 0.0
+    effect: Effect | None = None
+    actor: str = ACTOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +85,8 @@ class Verdicts:
         self._gone: dict[str, Transition] = {}  # open on nodes that the fleet has no more
         self._opened = 0
         self._below: dict[int, set[int]] = {}
+        self._asked: list[tuple[str, str, str]] = []  # verdicts to close, by whom and why
+        self.lives = Lives()
 
     @property
     def open(self) -> tuple[str, ...]:
@@ -85,6 +103,8 @@ class Verdicts:
         """Take over all open verdicts; one on a node that is gone stays as it is."""
         row = {name: i for i, name in enumerate(move.after.rows)}
         self._opened = former._opened  # noqa: SLF001 - of this class
+        self._asked = former._asked  # noqa: SLF001 - as above
+        self.lives.inherit(former.lives, move)
         for verdict in former.open_verdicts:
             if verdict.node in row:
                 self._open[row[verdict.node]] = verdict
@@ -103,12 +123,26 @@ class Verdicts:
         self._open, self._gone = {}, {}
         for verdict in sorted(told, key=_number):
             before = held.get(verdict.id, verdict)
-            last = before if before.guarantee == verdict.guarantee else verdict
+            known = (before.guarantee, before.state) == (verdict.guarantee, verdict.state)
+            last = before if known else verdict
             if verdict.node in row:
                 self._open[row[verdict.node]] = last
             else:
                 self._gone[verdict.node] = last
+        self._recall_lives()
         return changes
+
+    def _recall_lives(self) -> None:
+        """Hold the rows of what is open and of nothing else; a lead that is lost is guessed."""
+        names = [metric.name for metric in self._fleet.metrics]
+        for row in {life.keeper for _, life in self.lives.held()} - self._open.keys():
+            self.lives.end(row)
+        for row, made in self._open.items():
+            known = [names.index(m) for m in made.metrics[:1] if m in names]
+            if row not in self.lives.by_row and made.channel in {"change", "level"} and known:
+                part = LEVEL if made.channel == "level" else FAST
+                lead = Lead("level", made.metrics, made.validity_class, made.since, part, known[0])
+                self.lives.begin(row, _number(made), made.at, lead, epoch=-1)
 
     def of(self, row: int) -> Transition | None:
         """Return the last transition of the verdict that is open on ``row``, None if none is."""
@@ -130,6 +164,76 @@ class Verdicts:
             out[[row, *self._beneath(row)]] = True
         return out
 
+    def close(self, verdict: str, actor: str, reason: str) -> None:
+        """Let ``actor`` close an open verdict in the next step; raise ``KeyError`` for no such."""
+        if verdict not in {made.id for made in self.open_verdicts}:
+            raise KeyError(verdict)
+        self._asked.append((verdict, actor, reason))
+
+    def live(self, at: float) -> list[Transition]:
+        """Take the steps that follow from what was heard and asked since the last time."""
+        done = [step for asked in self._asked if (step := self._close(at, *asked)) is not None]
+        self._asked = []
+        for row, held in list(self._open.items()):
+            turn = self.lives.turned(row, recovering=held.state == "recovering")
+            if turn is not None:
+                done.append(self._turn(row, turn, at))
+        return done
+
+    def relabel(self, row: int, at: float, validity: str, reason: str) -> Transition:
+        """Make the controlled verdict of ``row`` a ranked one, which stays open (G4)."""
+        made = replace(
+            self._open[row],
+            transition="relabelled",
+            guarantee="ranked",
+            validity_class=validity,
+            at=at,
+            reason=reason,
+            actor=ACTOR,
+        )
+        self._open[row] = made
+        return made
+
+    def claimed(self) -> dict[int, Transition]:
+        """Return the open verdicts that are controlled, by row."""
+        return {row: made for row, made in self._open.items() if made.guarantee == "controlled"}
+
+    def effect(self, made: Transition) -> Effect | None:
+        """Return how large the effect of an open verdict is by now, None where nobody knows."""
+        row = next((row for row, held in self._open.items() if held.id == made.id), None)
+        return made.effect if row is None else self.lives.effect(row, self._fleet.metrics)
+
+    def _turn(self, row: int, turn: tuple[TurnWord, str], at: float) -> Transition:
+        word, reason = turn
+        effect = self.lives.effect(row, self._fleet.metrics)
+        made = replace(
+            self._open[row],
+            transition=word,
+            at=at,
+            reason=reason,
+            state=STATES[word],
+            turned=at,
+            effect=effect,
+            actor=ACTOR,
+        )
+        self._open[row] = made
+        if word == "closed":
+            del self._open[row]
+            self.lives.end(row)
+        return made
+
+    def _close(self, at: float, verdict: str, actor: str, reason: str) -> Transition | None:
+        """Close a verdict for ``actor``; None if it has been closed meanwhile."""
+        said = reason_by_hand(actor, reason)
+        for row, held in self._open.items():
+            if held.id == verdict:
+                return replace(self._turn(row, ("closed", said), at), actor=actor)
+        gone = next((made for made in self._gone.values() if made.id == verdict), None)
+        if gone is None:
+            return None
+        del self._gone[gone.node]
+        return replace(_closed(gone, at, said), actor=actor)
+
     def update(self, at: float, selection: Selection, leading: Leading) -> list[Transition]:
         """Open, promote and fold verdicts after one selection at time ``at``."""
         listed = {int(row) for row in selection.controlled.members}
@@ -138,12 +242,33 @@ class Verdicts:
         for row in (int(r) for r in selection.reported):
             held = self._open.get(row)
             guarantee: Guarantee = "controlled" if row in listed else "ranked"
-            if held is None and self._explained(row, selection) is None:
+            over = held is None and self._recovers_above(row)
+            if held is None and not over and self._explained(row, selection) is None:
                 done.append(self._make("opened", row, guarantee, moment))
             elif held is not None and held.guarantee == "ranked" and guarantee == "controlled":
                 done.append(self._make("promoted", row, guarantee, moment))
         done.extend(self._fold(at, selection))
+        self._hold_beneath(moment)
         return done
+
+    def _recovers_above(self, row: int) -> bool:
+        """Say whether ``row`` is held for another's verdict whose fault seems to be over.
+
+        Then its own evidence is of that fault, and what is left of it will be found anew.
+        """
+        life = self.lives.by_row.get(row)
+        keeper = None if life is None else self._open.get(life.keeper)
+        return keeper is not None and keeper.state == "recovering"
+
+    def _hold_beneath(self, moment: "_Moment") -> None:
+        """Hold the selected rows that an open verdict explains as long as that one is open."""
+        explained_by = moment.selection.explained_by
+        for row in np.flatnonzero(explained_by >= 0).tolist():
+            above = self._explained(row, moment.selection)
+            if above is not None and row not in self.lives.by_row:
+                lead = moment.leading.of(row, controlled=False)
+                self.lives.begin(row, _number(self._open[above]), moment.at, lead, epoch=-1)
+                self.lives.fold(row, above)
 
     def _make(
         self, word: TransitionWord, row: int, guarantee: Guarantee, moment: "_Moment"
@@ -154,6 +279,9 @@ class Verdicts:
         self._opened += held is None
         made = Transition(
             transition=word,
+            state="open" if held is None else held.state,
+            turned=moment.at if held is None else held.turned,
+            effect=self.lives.effect(row, self._fleet.metrics),
             node=self._fleet.rows[row],
             level=level_word(self._fleet, row),
             channel=lead.channel,
@@ -168,6 +296,8 @@ class Verdicts:
             family=lead.family,
         )
         self._open[row] = made
+        epoch = int(moment.leading.parts.epochs[lead.part, lead.column, row])
+        self.lives.begin(row, _number(made), moment.at, lead, epoch)
         return made
 
     def _reason(self, row: int, guarantee: Guarantee, lead: Lead, selection: Selection) -> str:
@@ -208,13 +338,16 @@ class Verdicts:
             above = self._explained(row, selection)
             if above is not None:
                 del self._open[row]
+                self.lives.fold(row, above)
                 reason = reason_closed(self._fleet.rows[above])
                 done.append(_closed(held, at, reason))
         return done
 
 
 def _closed(held: Transition, at: float, reason: str) -> Transition:
-    return replace(held, transition="closed", at=at, reason=reason)
+    return replace(
+        held, transition="closed", at=at, reason=reason, state="closed", turned=at, actor=ACTOR
+    )
 
 
 def _changes(

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from ...engine.evalue import Validity
 from ...engine.outcome import Outcome
 from ...proto.baseline_file import Baseline
-from ...proto.messages import Plan
+from ...proto.messages import Held, Plan
 from ..combine.peers import Summaries
 from ..state.fleet import Fleet
-from ..state.move import Move
+from ..state.move import GONE, Move
 from .change import ChangeBook
 from .counts import CountsBook
 from .epochs import Epochs
@@ -85,6 +85,7 @@ class Planner:
         self._weights = _weights(self._rungs(), paired)
         self._own_epochs = np.zeros(len(fleet.rows), dtype=np.int64)
         self._reports = Reports(len(fleet.rows), len(fleet.metrics))
+        self.held: dict[int, Held] = {}  # rows of open verdicts, and of those folded into one
 
     @property
     def id(self) -> int:
@@ -117,7 +118,21 @@ class Planner:
                 s.id: int(e) for s, e in zip(fleet.shards, self._own_epochs, strict=False) if e
             },
             direction={m.name: m.direction for m in fleet.metrics},
+            held={fleet.rows[row]: held for row, held in sorted(self.held.items())},
         )
+
+    def hold(self, held: Mapping[int, Held]) -> bool:
+        """Hold the rows of ``held`` and no others; say whether the plan changed.
+
+        A row that is let go begins an epoch, M = 1, with the baseline of before its fault (G5).
+        """
+        gone = [row for row in self.held if row not in held]
+        new = [row for row in held if row not in self.held]
+        self.held = {row: self.held.get(row, found) for row, found in held.items()}
+        for row in gone:
+            name = self._fleet.rows[row]
+            self._own_epochs[row] = self.epochs.begin(name, "the verdict that held it is closed")
+        return bool(gone or new)
 
     def own_epochs(self) -> Ints:
         """Return each row's own epoch (R,); a stream's is the later of that and its cell's."""
@@ -142,6 +157,8 @@ class Planner:
         self.counts.inherit(former.counts, move)
         self._own_epochs[move.rows[1]] = former._own_epochs[move.rows[0]]  # noqa: SLF001 - of this class
         self._reports.inherit(former._reports, move)  # noqa: SLF001 - of this class
+        to = move.to_row()
+        self.held = {int(to[row]): held for row, held in former.held.items() if to[row] != GONE}
         self._begin_changed(former, move)
 
     def _begin_changed(self, former: "Planner", move: Move) -> None:

@@ -5,7 +5,7 @@ value is, and what is still waited for.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isnan
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ...adapters.topology.model import Topology
 from ...proto.pack import floored
 from ...proto.schema import console
+from ..decide.lives import Effect
 from ..decide.verdicts import Transition
 from ..state.fleet import NODES_HOST, Fleet
 from ..state.standing import Standing
@@ -41,12 +42,14 @@ class Shown:
 class Moment:
     """What is shown at one time, ``at`` Unix seconds; ``standing`` None until there is a fleet.
 
-    ``gone`` are shards that their host does not report any more.
+    ``effects`` of open verdicts by id, where there is one by now; ``gone`` are shards that their
+    host does not report any more.
     """
 
     at: float
     standing: Standing | None
     open: Sequence[Shown] = ()
+    effects: Mapping[str, Effect] = field(default_factory=dict)
     hosts: Sequence[HostNote] = ()
     gone: frozenset[str] = frozenset()
     plan: int = 0
@@ -96,7 +99,7 @@ class Views:
             cluster=self._cluster,
             clock=self._clock,
             layout_version=self._version,
-            open=[verdict(shown) for shown in moment.open],
+            open=[verdict(shown, moment.effects.get(shown.last.id)) for shown in moment.open],
             q=self._q,
             plan=moment.plan,
             decided_ns=nanoseconds(moment.decided),
@@ -109,9 +112,10 @@ class Views:
         return Encoded(view.SerializeToString(), self._layout, self._version)
 
 
-def verdict(shown: Shown) -> console.Verdict:
-    """Return a verdict as it travels to a terminal."""
+def verdict(shown: Shown, effect: Effect | None = None) -> console.Verdict:
+    """Return a verdict as it travels to a terminal, with its ``effect`` by now or as last told."""
     last = shown.last
+    found = effect or last.effect
     return console.Verdict(
         id=last.id,
         node=last.node,
@@ -124,9 +128,22 @@ def verdict(shown: Shown) -> console.Verdict:
         since_ns=nanoseconds(last.since),
         metrics=last.metrics,
         reason=last.reason,
-        state="recovering" if last.transition == "recovering" else "open",
+        state=last.state,
         correlational_not_causal=True,
         family=last.family,
+        effect=None if found is None else _effect(found),
+        state_since_ns=nanoseconds(last.turned or shown.opened),
+    )
+
+
+def _effect(found: Effect) -> console.Effect:
+    return console.Effect(
+        low=found.low,
+        middle=found.middle,
+        high=found.high,
+        unit=found.unit,
+        metric=found.metric,
+        validity_class=found.validity_class,
     )
 
 

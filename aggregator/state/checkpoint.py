@@ -12,12 +12,14 @@ import msgpack  # type: ignore[import-untyped]  # it ships no types
 
 from ...adapters.catalogue import Metric
 from ...engine.attribution import Family
+from ...engine.bands import Band, Interval
 from ...engine.baseline import Settled
 from ...engine.calibration import Calibration, WindowSums
 from ...engine.change import ChangeChannel
 from ...engine.count_rows import CountBatch, CountRows
 from ...engine.counts import CountsChannel
 from ...engine.evalue import Validity
+from ...engine.held import Baselines, Learned, Recent
 from ...engine.joint import JointChannel
 from ...engine.joint_rows import JointBatch, JointRows, Together
 from ...engine.level import LevelChannel, LevelReport
@@ -25,12 +27,14 @@ from ...engine.margin import PlusRuns
 from ...engine.memory import Memory
 from ...engine.onset import OnsetMixture
 from ...engine.ranks import Ranks
+from ...engine.recovery import Recovery
 from ...engine.recursive import Recursive
 from ...engine.snapshot import Tree, named, restored, schema, snapshot
 
 # What the pipeline's parts keep their own state in is nobody's business but theirs and this one's.
 from ...engine.streams import Streams, _Change, _Level
-from ...proto.messages import LevelNotes, PathNode, ShardRow, Up2
+from ...engine.watch import Hold, Watch, Watched, Watching
+from ...proto.messages import Held, HeldNote, LevelNotes, PathNode, ShardRow, Up2
 from ..combine.blocks import Blocks
 from ..combine.contrasts import Contrasts, _Rung
 from ..combine.gather import (
@@ -46,6 +50,7 @@ from ..combine.rollup import Rollup
 from ..decide.audit import Audit
 from ..decide.family import Selector
 from ..decide.judge import Judge
+from ..decide.lives import Effect, Life, Lives
 from ..decide.verdicts import Transition, Verdicts
 from ..pipeline import Pipeline, Ways
 from ..plan.cell import ChangeCell
@@ -66,12 +71,24 @@ from .levels import InnerNode
 _ENGINE = (Streams, _Change, _Level, ChangeChannel, LevelChannel, OnsetMixture, Ranks, Recursive)
 _TABLES = (JointRows, JointBatch, JointChannel, Together, CountRows, CountBatch, CountsChannel)
 _LEARNED = (PlusRuns, Memory, WindowSums, Settled, LevelReport, Calibration, Validity, Family)
+_HELD = (
+    Baselines,
+    Learned,
+    Recent,
+    Watching,
+    Watch,
+    Watched,
+    Hold,
+    Recovery,
+    Band,
+    Interval,
+)
 _FLEET = (Fleet, Place, Metric, InnerNode, ShardRow, PathNode)
-_PLAN = (Planner, Parts, Reports, Epochs, NewEpoch, Members)
+_PLAN = (Planner, Held, Parts, Reports, Epochs, NewEpoch, Members)
 _BOOKS = (ChangeBook, ChangeCell, Lengths, Monitor, LevelBook, LevelCell, CountsBook, CountCell)
 _COMBINE = (Blocks, Contrasts, _Rung, Loadings, _Lines, Summariser, Rollup, EvidenceTable)
-_GATHER = (GatherUp1, Gathered, GatherUp2, _Awaited, Histories, Up2, LevelNotes)
-_DECIDE = (Judge, Selector, Verdicts, Transition, Audit)
+_GATHER = (GatherUp1, Gathered, GatherUp2, _Awaited, Histories, Up2, LevelNotes, HeldNote)
+_DECIDE = (Judge, Selector, Verdicts, Transition, Audit, Lives, Life, Effect)
 
 CLASSES: Final = named(
     Pipeline,
@@ -79,6 +96,7 @@ CLASSES: Final = named(
     *_ENGINE,
     *_TABLES,
     *_LEARNED,
+    *_HELD,
     *_FLEET,
     *_PLAN,
     *_BOOKS,

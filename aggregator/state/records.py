@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-Change = Literal["opened", "promoted", "recovering", "closed"]
+Change = Literal["opened", "promoted", "relabelled", "recovering", "reopened", "closed"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,7 @@ def write(connection: sqlite3.Connection, batch: Batch) -> None:
 
 
 def _write_verdict(connection: sqlite3.Connection, verdict: VerdictRecord) -> None:
-    if verdict.change in {"opened", "promoted"}:
+    if verdict.change in {"opened", "promoted", "relabelled"}:
         values = (
             *(verdict.id, verdict.node, verdict.level, verdict.channel, verdict.guarantee),
             *(verdict.validity_class, verdict.log_e, verdict.at, _or_null(verdict.since)),
@@ -179,9 +179,8 @@ def _write_verdict(connection: sqlite3.Connection, verdict: VerdictRecord) -> No
             (verdict.at, verdict.reason, verdict.id),
         )
     else:
-        connection.execute(
-            "UPDATE verdicts SET state = ? WHERE id = ?", (verdict.change, verdict.id)
-        )
+        state = "open" if verdict.change == "reopened" else verdict.change
+        connection.execute("UPDATE verdicts SET state = ? WHERE id = ?", (state, verdict.id))
 
 
 def _write_hosts(connection: sqlite3.Connection, batch: Batch) -> None:

@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessera.engine import (
+    bands,
     baseline,
     calibration,
     change,
     count_rows,
     counts,
+    held,
     joint,
     joint_rows,
     level,
@@ -24,8 +26,10 @@ from tessera.engine import (
     memory,
     onset,
     ranks,
+    recovery,
     recursive,
     streams,
+    watch,
 )
 from tessera.engine.joint_rows import Together
 from tessera.engine.outcome import Outcome, Summary
@@ -34,7 +38,8 @@ from tessera.engine.streams import Streams
 
 S, M, BLOCKS = 4, 3, 460
 JOINT, COUNTED = 3, 4  # columns besides the M that are both ranked and signed
-LEARNED = (baseline, margin, memory, ranks, recursive, calibration)
+HELD = (bands, held, recovery, watch)
+LEARNED = (baseline, margin, memory, ranks, recursive, calibration, *HELD)
 TABLES = (joint_rows, joint, count_rows, counts)
 ENGINE = named(streams, change, level, onset, *TABLES, *LEARNED)
 

@@ -3,6 +3,7 @@
 Apart, because the same fleet is replayed, run live, interrupted and taken up again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ INTERVAL = 5.0  # seconds between readings: blocks are no shorter on the live pa
 BEGAN = 1_767_225_600.0
 SLOW, ONSET = "host-02-gpu-1", 500  # ticks
 
+SLOWS = Fault(SLOW, "step_time_seconds", "step", 0.10, ONSET, unit="fraction")
+
 Floats = npt.NDArray[np.float64]
 Values = dict[tuple[int, str, str], float]  # ln M by part, metric and node
 
@@ -36,10 +39,11 @@ class Folders:
     state: Path
 
 
-def record(folder: Path, *, ticks: int, seed: int = 7, fault: bool = True) -> Folders:
+def record(
+    folder: Path, *, ticks: int, seed: int = 7, fault: bool = True, slow: Sequence[Fault] = (SLOWS,)
+) -> Folders:
     """Write a recording of 40 shards on five hosts, one of which becomes 10 % slower."""
-    slow = Fault(SLOW, "step_time_seconds", "step", 0.10, ONSET, unit="fraction")
-    fleet = SyntheticFleet(FleetSpec(shards=40), seed, [slow] if fault else [])
+    fleet = SyntheticFleet(FleetSpec(shards=40), seed, slow if fault else [])
     times = BEGAN + INTERVAL * np.arange(ticks, dtype=np.float64)
     outline = Outline(fleet.topology, fleet.names, fleet.metrics)
     write_recording(folder / "recording", outline, [Chunk(times, fleet.ticks(0, ticks))])

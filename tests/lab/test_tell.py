@@ -1,9 +1,10 @@
 import json
 from dataclasses import replace
-from math import nan
+from math import inf, nan
 
 import pytest
 
+from tessera.aggregator.decide.lives import Effect
 from tessera.aggregator.decide.verdicts import Transition
 from tessera.aggregator.plan.abstain import Abstention
 from tessera.lab.score import Score
@@ -81,6 +82,29 @@ def test_a_guarantee_has_a_mark_of_its_own() -> None:
 
 def test_a_person_is_not_told_an_unknown_onset() -> None:
     assert "since" not in transition_text(replace(OPENED, since=nan))
+
+
+EFFECT = Effect(9.7416, 10.0605, 10.374, "%", "forward_compute_seconds", "construction")
+
+
+def test_a_transition_with_an_effect_says_how_large_it_was() -> None:
+    line = json.loads(transition_json(replace(OPENED, effect=EFFECT)))
+    assert line["effect"] == {
+        "low": 9.7416,
+        "middle": 10.0605,
+        "high": 10.374,
+        "unit": "%",
+        "metric": "forward_compute_seconds",
+        "class": "construction",
+    }
+    told = transition_text(replace(OPENED, effect=EFFECT))
+    assert told.endswith("; forward_compute_seconds +10.1 % (95 % band +9.74 to +10.4 %)")
+
+
+def test_a_bound_that_is_not_there_is_null_and_a_person_is_told_no_band() -> None:
+    open_ended = replace(OPENED, effect=replace(EFFECT, low=-inf))
+    assert json.loads(transition_json(open_ended))["effect"]["low"] is None
+    assert transition_text(open_ended) == transition_text(OPENED)
 
 
 ABSTAINED = [

@@ -13,6 +13,8 @@ from tessera.proto.messages import (
     ChangePlan,
     CountsPlan,
     Down,
+    Held,
+    HeldNote,
     Inventory,
     LevelNotes,
     LevelPlan,
@@ -81,6 +83,33 @@ def inventories(draw: st.DrawFn) -> Inventory:
     return Inventory(draw(names), draw(versions), tuple(rows), metrics, units, draw(texts))
 
 
+held_rows = st.builds(
+    Held,
+    verdict=ids,
+    since=st.one_of(unknown, st.floats(0, 1e9)),
+    channel=st.sampled_from(["change", "level"]),
+    metric=names,
+    rung=rungs,
+    opened=blocks,
+)
+
+
+@st.composite
+def notes(draw: st.DrawFn, row: int) -> HeldNote:
+    """Draw how the open verdict of a row goes on."""
+    low, middle, high = sorted(draw(st.tuples(*([st.floats(-1e9, 1e9)] * 3))))
+    return HeldNote(
+        row=row,
+        verdict=draw(ids),
+        turns=draw(st.integers(0, 1000)),
+        lasted=draw(st.floats(0, 1e8)),
+        log_m=draw(st.floats(max_value=1e6, allow_infinity=False)),
+        low=draw(st.sampled_from([low, float("-inf")])),
+        middle=middle,
+        high=draw(st.sampled_from([high, float("inf")])),
+    )
+
+
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     """Draw a plan of one host's shards and nothing else."""
@@ -127,6 +156,7 @@ def plans(draw: st.DrawFn) -> Plan:
         epochs=draw(st.dictionaries(st.sampled_from(rows), st.integers(1, 2**63 - 1))),
         direction=draw(st.dictionaries(names, st.sampled_from([-1, 0, 1]))),
         counts=tuple(draw(st.lists(counted, max_size=2))),
+        held=draw(st.dictionaries(st.sampled_from(rows), held_rows)),
     )
 
 
@@ -193,6 +223,7 @@ def up2s(draw: st.DrawFn, shape: tuple[int, int]) -> Up2:
         review=draw(st.none() | reviews(shape)),
         plan=draw(ids),
         inventory=draw(versions),
+        held=tuple(draw(notes(row)) for row in range(shape[0]) if draw(st.booleans())),
     )
 
 

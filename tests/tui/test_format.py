@@ -75,3 +75,8 @@ def test_a_sparkline_of_equal_values_is_flat() -> None:
 def test_a_long_list_says_how_many_are_left_out() -> None:
     assert say.joined(["a", "b", "c", "d", "e"], 3) == "a, b, c and 2 more"
     assert say.joined(["a", "b"], 3) == "a, b"
+
+
+@pytest.mark.parametrize(("value", "words"), [(9.7416, "+9.74"), (-0.5, "-0.5"), (-inf, "none")])
+def test_a_bound_has_its_sign_or_is_not_there(value: float, words: str) -> None:
+    assert say.bound(value, "none") == words

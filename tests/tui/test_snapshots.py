@@ -190,6 +190,20 @@ def test_a_verdict_with_its_reasons(snap_compare: Snap, size: tuple[int, int]) -
     assert snap_compare(**shown(app, "enter"), terminal_size=size)
 
 
+def test_a_verdict_that_recovers_says_how_large_it_was_and_since_when(snap_compare: Snap) -> None:
+    effect = console.Effect(
+        low=22.1,
+        middle=24.3,
+        high=26.0,
+        unit="W",
+        metric="power_watts",
+        validity_class="empirical",
+    )
+    better = verdict(SHARD, state="recovering", state_since_ns=(AT - 600) * NS, effect=effect)
+    app = app_on(decoded(view(SMALL, verdicts=[better])), AGE, answers=answers())
+    assert snap_compare(**shown(app, "enter"), terminal_size=WIDE)
+
+
 def test_a_verdict_about_which_nobody_answers(snap_compare: Snap) -> None:
     app = app_on(decoded(view(SMALL, verdicts=[verdict(SHARD)])), AGE)
     assert snap_compare(**shown(app, "enter"), terminal_size=NARROW)

@@ -6,7 +6,7 @@ import pytest
 
 from tessera.aggregator.decide.audit import of_epoch, of_plan, of_transition
 from tessera.aggregator.decide.explained import Books
-from tessera.aggregator.decide.family import Selection, Selector
+from tessera.aggregator.decide.family import Selector
 from tessera.aggregator.decide.verdicts import Guarantee, Transition, TransitionWord
 from tessera.aggregator.pipeline import Pipeline
 from tessera.aggregator.plan.epochs import NewEpoch
@@ -32,8 +32,8 @@ OPENED = Transition(
 )
 
 
-def decided() -> tuple[Selection, Books]:
-    """Return a selection of twelve shards, and the books with ln M = 9 in gpu-3's level."""
+def decided() -> tuple[float, Books]:
+    """Return q, and the books of twelve shards with ln M = 9 in gpu-3's level."""
     fleet = fleet_of(flat(12))
     rows = len(fleet.rows)
     values = EValues(np.zeros(rows), np.full(rows, Validity.EMPIRICAL))
@@ -46,13 +46,13 @@ def decided() -> tuple[Selection, Books]:
     told = outcome(1)
     told = replace(told, level=np.full((1, 1), 9.0), level_epoch=np.full((1, 1), 1))
     table.hear(1, np.array([3]), told, parts)
-    return selection, Books(fleet, planner, parts, table, selection.threshold)
+    return 0.1, Books(fleet, planner, parts, table, selection.threshold)
 
 
 def test_a_transition_is_kept_with_everything_that_decided_it() -> None:
-    selection, books = decided()
+    q, books = decided()
     rows = len(books.fleet.rows)
-    record = of_transition(OPENED, selection, books)
+    record = of_transition(OPENED, q, books)
     assert (record.at, record.kind, record.node) == (120.0, "verdict", "gpu-3")
     assert record.text == "opened: step_time_seconds is out of family"
     facts = record.facts
@@ -81,6 +81,8 @@ def test_a_transition_is_kept_with_the_parts_that_it_was_merged_of_and_their_epo
         ("promoted", "controlled", ("ranked", "controlled")),
         ("recovering", "controlled", ("controlled", "recovering")),
         ("closed", "ranked", ("ranked", "closed")),
+        ("relabelled", "ranked", ("controlled", "ranked")),
+        ("reopened", "controlled", ("recovering", "controlled")),
     ],
 )
 def test_a_transition_says_from_what_to_what(

@@ -8,6 +8,7 @@ from tessera.aggregator.combine.peers import Summaries
 from tessera.aggregator.plan.planner import FAST, LEVEL, Planner
 from tessera.engine.evalue import Validity
 from tessera.engine.outcome import Outcome
+from tessera.proto.messages import Held
 
 from ..fleets import POWER, STEP_TIME, flat, fleet_of, notes, outcome, tree
 
@@ -138,3 +139,24 @@ def test_a_part_says_what_keeps_it_from_being_controlled() -> None:
     assert small.why_ranked(0, LEVEL, 0) == "only 4 members"
     assert large_one.why_ranked(0, LEVEL, 1) == "not yet reviewed"
     assert large_one.why_ranked(0, FAST, 0) == "nothing heard yet"
+
+
+HELD = Held(7, 90.0, "level", "step_time_seconds", 1, 120)
+
+
+def test_a_row_is_held_as_it_was_first_until_it_is_let_go_and_begins_an_epoch() -> None:
+    planner = Planner(fleet_of(flat(12)), shortest=1, horizon=1000.0)
+    assert planner.hold({3: HELD})
+    assert not planner.hold({3: replace(HELD, opened=999)})
+    assert planner.plan().held == {"gpu-3": HELD}
+    assert planner.own_epochs()[3] == 0
+    assert planner.hold({})
+    assert planner.plan().held == {}
+    begun = planner.epochs.drain()
+    assert [(epoch.scope, epoch.number) for epoch in begun] == [("gpu-3", planner.own_epochs()[3])]
+
+
+def test_null_nothing_that_is_held_changes_no_plan() -> None:
+    planner = Planner(fleet_of(flat(12)), shortest=1, horizon=1000.0)
+    assert not planner.hold({})
+    assert planner.epochs.drain() == ()

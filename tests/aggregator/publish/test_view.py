@@ -1,9 +1,10 @@
 from dataclasses import replace
-from math import nan
+from math import inf, nan
 
 import numpy as np
 import pytest
 
+from tessera.aggregator.decide.lives import Effect
 from tessera.aggregator.decide.verdicts import Transition
 from tessera.aggregator.publish.view import Encoded, HostNote, Moment, Shown, Views
 from tessera.aggregator.state.fleet import Fleet, build_fleet
@@ -136,6 +137,28 @@ def test_a_verdict_says_everything_and_claims_no_cause(views: Views) -> None:
     assert (verdict.id, verdict.node, verdict.state) == ("v1", "gpu-0-0-1", "open")
     assert (verdict.opened_ns, verdict.since_ns) == (90 * 10**9, 0)
     assert verdict.correlational_not_causal
+
+
+EFFECT = Effect(-inf, 10.0, 12.5, "%", "step_time_seconds", "construction")
+
+
+def test_a_verdict_says_how_large_it_is_by_now_and_since_when_it_recovers(views: Views) -> None:
+    last = replace(OPENED, state="recovering", turned=95.0)
+    shown = replace(moment(fleet()), open=[Shown(last, opened=90.0)], effects={"v1": EFFECT})
+    (verdict,) = made(views, shown).open
+    assert (verdict.state, verdict.state_since_ns) == ("recovering", 95 * 10**9)
+    effect = verdict.effect
+    assert (effect.low, effect.middle, effect.high) == (-inf, 10.0, 12.5)
+    assert (effect.unit, effect.metric, effect.validity_class) == (
+        "%",
+        "step_time_seconds",
+        "construction",
+    )
+
+
+def test_a_verdict_of_which_nothing_was_seen_since_has_no_effect(views: Views) -> None:
+    view = made(views, replace(moment(fleet()), open=[Shown(OPENED, opened=90.0)]))
+    assert not view.open[0].HasField("effect")
 
 
 def test_a_reader_who_has_the_layout_does_not_get_it_again(views: Views) -> None:
