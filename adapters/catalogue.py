@@ -12,26 +12,40 @@ from types import MappingProxyType
 
 from .document import BadDocument, read_document
 from .metric import (
+    BESIDE,
+    COUNTS,
+    JOINT,
     LADDER,
+    SCORES,
     BadMetric,
     Direction,
     Metric,
+    Score,
     Transform,
     apply_transform,
     level_block,
+    split,
     with_fields,
 )
+from .scored import judged_together, scored, together
 
 __all__ = [
+    "BESIDE",
+    "COUNTS",
+    "JOINT",
     "LADDER",
+    "SCORES",
     "BadDocument",
     "BadMetric",
     "Catalogue",
     "Metric",
+    "Score",
     "apply_transform",
     "default_catalogue",
     "level_block",
     "read_catalogue",
+    "split",
+    "together",
 ]
 
 _EQUALS = log1p(0.05)  # 5 % among equals
@@ -47,14 +61,37 @@ _Pace = tuple[float, int, int]  # tau, fast and slow block, all in seconds
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Rows by name; names without a row follow the rules for suffixes."""
+    """Rows by name; names without a row follow the rules for suffixes.
+
+    ``scores`` are those that any row may ask for here, and whether columns are judged jointly.
+    """
 
     rows: Mapping[str, Metric]
+    scores: tuple[Score, ...] = BESIDE
 
-    def of(self, name: str) -> Metric:
-        """Return the row called ``name``, or what its suffix says, or a row without a margin."""
+    def of(self, name: str, interval: float = 0.0) -> Metric:
+        """Return the row called ``name``, or what its suffix says, or a row without a margin.
+
+        The column of a score is made of its metric's row, whether that asks for it or not, for
+        readings ``interval`` seconds apart.
+        """
+        base, score = split(name)
+        if score == JOINT:
+            return judged_together()
+        if score != "mean":
+            return scored(self.of(base), score, interval)
         row = self.rows.get(name)
-        return row if row is not None else _by_suffix(name)
+        row = row if row is not None else _by_suffix(name)
+        allowed = tuple(score for score in row.scores if score in self.scores)
+        return row if allowed == row.scores else replace(row, scores=allowed)
+
+    def judges(self, name: str) -> bool:
+        """Say whether evidence is made of a column: a score must be asked for by its metric."""
+        base, score = split(name)
+        row = self.of(base)
+        if score == JOINT:
+            return name == JOINT and JOINT in self.scores
+        return row.judged and (score == "mean" or score in row.scores)
 
     def meant(self, name: str) -> str | None:
         """Return the known name closest to an unknown ``name``, for a question to a person."""
@@ -65,7 +102,7 @@ class Catalogue:
         """Return a catalogue changed by ``{metric: {field: value}}``; raise ``BadMetric``.
 
         Fields: unit, kind, transform, direction, margin, role_margin, tau, fast, slow, level,
-        refresh, scale; see ``metric.with_fields`` for what each takes.
+        refresh, scale, scores; see ``metric.with_fields`` for what each takes.
         """
         if not isinstance(overrides, Mapping):
             every = "*"
@@ -75,7 +112,7 @@ class Catalogue:
             if not isinstance(name, str) or not isinstance(fields, Mapping):
                 raise BadMetric(str(name), "its override is not an object", _SHAPE)
             rows[name] = with_fields(self.of(name), fields)
-        return Catalogue(MappingProxyType(rows))
+        return replace(self, rows=MappingProxyType(rows))
 
 
 _SHAPE = 'write {"metric": {"direction": "up", "margin": 0.05}}'
@@ -131,13 +168,14 @@ def _work(name: str, unit: str, direction: Direction) -> Metric:
         fast=1,
         slow=5,
         level=1,
+        scores=SCORES,
     )
 
 
 def _latency(name: str) -> Metric:
     level = level_block(5.0, 1.0)
     row = replace(_work(name, "s", 1), margin=_ROLES, role_margin=_ROLES)
-    return replace(row, tau=5.0, fast=5, slow=30, level=level)
+    return replace(row, tau=5.0, fast=5, slow=30, level=level, scores=())  # a summary already
 
 
 def _gauges(
@@ -146,7 +184,11 @@ def _gauges(
     tau, fast, slow = pace
     for name in names.split():
         row = Metric(name, unit, transform=transform, direction=direction)
-        yield replace(row, tau=tau, fast=fast, slow=slow)
+        yield replace(row, tau=tau, fast=fast, slow=slow, scores=SCORES)
+
+
+def _temperature(name: str) -> Metric:
+    return Metric(name, "Cel", direction=1, tau=120.0, fast=60, slow=300)  # in steps of 1 °C
 
 
 def _counts(names: str, block: int) -> _Rows:
@@ -177,9 +219,7 @@ _ROWS = (
     _work("tokens_per_second", "1/s", -1),
     *map(_latency, ("execution_latency_seconds",)),
     *map(_latency, ("execution_latency_p50_seconds", "execution_latency_p99_seconds")),
-    *_gauges(
-        "temperature_celsius memory_temperature_celsius", "Cel", "identity", 1, (120.0, 60, 300)
-    ),
+    *map(_temperature, ("temperature_celsius", "memory_temperature_celsius")),
     *_gauges("power_watts", "W", "identity", 0, (5.0, 5, 30)),
     Metric("energy_joules_total", "J", kind="counter"),
     *_gauges("sm_clock_hertz memory_clock_hertz", "Hz", "log", -1, (10.0, 5, 30)),
@@ -196,7 +236,7 @@ _ROWS = (
     *_gauges("nvlink_rx_bytes_per_second", "By/s", "log1p", -1, (2.0, 5, 10)),
     *_gauges("nic_bytes_per_second", "By/s", "log1p", -1, (5.0, 10, 60)),
     *_gauges("host_cpu_ratio", "1", "logit", 0, (5.0, 10, 60)),
-    *_gauges("host_memory_available_bytes", "By", "log1p", -1, (5.0, 10, 60)),
+    replace(_MEMORY, name="host_memory_available_bytes", direction=-1, tau=5.0, fast=10, slow=60),
     *_counts("pcie_replays nvlink_crc_errors nvlink_replays nvlink_recoveries", 60),
     *_counts("nvlink_symbol_errors execution_errors nic_errors xid_application", 60),
     *_counts("ecc_corrected row_remaps sram_ecc_corrected", 300),

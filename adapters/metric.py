@@ -17,6 +17,21 @@ Floats = npt.NDArray[np.float64]
 Kind = Literal["gauge", "counter", "counts", "event", "state"]
 Transform = Literal["identity", "log", "log1p", "logit"]
 Direction = Literal[-1, 0, 1]
+Score = Literal["mean", "spread", "oscillation", "spike", "joint"]
+
+# What is ranked, and the family that evidence from it is called by (DESIGN.md section 8).
+FAMILIES: Mapping[Score, str] = {
+    "mean": "A mean",
+    "spread": "spread",
+    "joint": "C joint",
+    "oscillation": "D oscillation",
+    "spike": "E spike",
+}
+SCORES: tuple[Score, ...] = ("oscillation", "spike", "spread")  # that a row may ask for, by name
+JOINT: Score = "joint"  # the score, and the name, of the one column that judges others together
+BESIDE: tuple[Score, ...] = (*SCORES, JOINT)  # all that is judged beside means
+COUNTS = "counts"  # what evidence from a column that is counted is called
+MARK = "/"  # between the name of a metric and that of a score
 
 LADDER = (1, 2, 5, 10, 30, 60, 120, 300, 600)  # block lengths in seconds
 
@@ -50,6 +65,9 @@ class Metric:
     ``direction`` is the bad side: 1 up, −1 down, 0 both. ``fast`` and ``slow`` are the block
     lengths to start from, 0 where the metric makes no blocks; ``level`` is that of the level
     channel. ``tau`` is the decay time of its own noise, ``refresh`` how often the source changes.
+
+    ``scores`` are what else is judged of its ticks beside their mean. A row with another ``score``
+    than the mean is such a column: ``name`` is the metric's and, behind a slash, the score's.
     """
 
     name: str
@@ -65,11 +83,44 @@ class Metric:
     level: int | None = None
     refresh: float = 1.0
     scale: float = 1.0  # multiplied in before the transform
+    scores: tuple[Score, ...] = ()
+    score: Score = "mean"
 
     @property
     def judged(self) -> bool:
-        """Say whether evidence is made of it: counts, events and states have other engines."""
-        return self.kind in {"gauge", "counter"}
+        """Say whether evidence is made of it: events and states have other engines."""
+        return self.kind in {"gauge", "counter", "counts"}
+
+    @property
+    def counted(self) -> bool:
+        """Say whether its errored ticks are counted, and nothing else is made of it."""
+        return self.kind == "counts"
+
+    @property
+    def base(self) -> str:
+        """Return the name of the metric that is read, of which this is a score."""
+        return split(self.name)[0]
+
+    @property
+    def family(self) -> str:
+        """Return what evidence from this column is called."""
+        return COUNTS if self.counted else FAMILIES[self.score]
+
+    @property
+    def paired(self) -> bool:
+        """Say whether it has a fast and a slow change stream, whose rungs τ moves; else one."""
+        return self.score == "mean" and not self.counted
+
+
+def split(name: str) -> tuple[str, Score]:
+    """Return the metric that is read and the score of a column called ``name``."""
+    base, mark, last = name.rpartition(MARK)
+    if name == JOINT:
+        return name, JOINT
+    for score in BESIDE:
+        if mark and base and score == last:
+            return base, score
+    return name, "mean"
 
 
 def apply_transform(metric: Metric, values: npt.ArrayLike) -> Floats:
@@ -99,6 +150,9 @@ def with_fields(metric: Metric, overrides: Mapping[str, object]) -> Metric:
     Margins are given as a share (0.05 for 5 %) where the transform is ``log``, else in transformed
     units; null takes a margin away. ``direction`` may be "up", "down", "both" or 1, −1, 0.
     """
+    if metric.score != "mean":
+        todo = f'write "scores" under {metric.base!r}'
+        raise BadMetric(metric.name, "is a score and has no fields of its own", todo)
     read = _Fields(metric.name, overrides)
     changed = Metric(
         metric.name,
@@ -114,6 +168,7 @@ def with_fields(metric: Metric, overrides: Mapping[str, object]) -> Metric:
         level=read.block("level", metric.level or 0) or None,
         refresh=read.number("refresh", metric.refresh, least=0),
         scale=read.number("scale", metric.scale, least=1e-300),
+        scores=read.scores("scores", metric.scores),
     )
     if changed.fast > changed.slow:
         raise BadMetric(metric.name, "its fast block is longer than its slow one", "swap them")
@@ -192,6 +247,14 @@ class _Fields:
         share = self.number(key, 0.0, least=1e-9)
         return log1p(share) if transform == "log" else share
 
+    def scores(self, key: str, default: tuple[Score, ...]) -> tuple[Score, ...]:
+        value = self._fields.get(key, default)
+        if isinstance(value, (list, tuple)):
+            found: tuple[Score, ...] = tuple(score for score in SCORES if score in value)
+            if len(found) == len(value):
+                return found
+        raise self._refused(key, value, f"list some of: {', '.join(SCORES)}; [] for none")
+
     def block(self, key: str, default: int) -> int:
         value = self._fields.get(key, default)
         if isinstance(value, int) and (value in LADDER or key not in self._fields):
@@ -203,4 +266,4 @@ class _Fields:
 
 
 _BAD_SIDES: Mapping[object, Direction] = {"down": -1, "both": 0, "up": 1, -1: -1, 0: 0, 1: 1}
-_NAMES = tuple(field.name for field in fields(Metric) if field.name != "name")
+_NAMES = tuple(field.name for field in fields(Metric) if field.name not in {"name", "score"})

@@ -4,14 +4,18 @@ Apart from the runtime, which says when each part is called: this happens once, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from random import Random
 from typing import Final
 
+import structlog
+
 from .. import __version__
-from ..adapters.base import CounterSource, Shard
-from ..adapters.catalogue import default_catalogue
-from ..adapters.metric import Metric
+from ..adapters.base import CounterSource
+from ..adapters.catalogue import Catalogue, default_catalogue
+from ..adapters.metric import JOINT, Metric
+from ..proto.baseline_file import BadBaseline, load_baseline
 from ..proto.messages import Inventory
 from ..settings.clock import Clock
 from ..settings.folder import Folder, unwritable
@@ -26,6 +30,7 @@ from .inventory import (
     INVENTORY,
     Named,
     catalogue_of,
+    columns_of,
     interval_of,
     judged_metrics,
     survey,
@@ -36,6 +41,7 @@ from .ledger import Ledger, open_ledger
 from .ring import Ring
 from .sampler import Sampler
 from .uplink import Speaker, Uplink
+from .warm import Warm
 
 DRIVEN_WAIT: Final = 0.02, 0.2  # seconds before the next attempt where nobody else reconnects
 
@@ -72,12 +78,19 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     """
     identity = identify(settings.host, random)
     shards = [shard for source in sources for shard in source.shards()]
-    metrics = await _metrics(sources, sampler, clock)
-    found = _inventory(settings, identity, shards, metrics)
-    inventory, ledger = _take_up(found, folder, clock.now())
+    interval = interval_of(sources, settings.tick_seconds)
+    shipped = replace(default_catalogue(), scores=settings.scores)
+    read = await _metrics(sources, sampler, clock, catalogue_of(sources, shipped))
+    metrics = columns_of(read, interval, jointly=JOINT in settings.scores)
+    said = Named(settings.job, settings.role, settings.sku)
+    try:
+        found = survey(identity, shards, metrics, said, interval)
+    except ValueError as bad:
+        raise BadStart(str(bad)) from None
+    inventory, ledger = _take_up(found, folder, clock.now(), _warm(settings.baseline, found))
     ids = tuple(shard.id for shard in inventory.shards)
-    intake = Intake(ids, metrics, interval_of(sources, settings.tick_seconds))
-    ring = Ring(ids, inventory.metrics)
+    intake = Intake(ids, metrics, interval)
+    ring = Ring(ids, intake.read)
     desk = Desk(ledger, intake, ring, facts)
     exchange = Exchange(identity, inventory, desk, clock, __version__)
     exchange.follow()
@@ -91,12 +104,12 @@ def link(target: str, speaker: Speaker, clock: Clock, random: Random, *, paced: 
 
 
 async def _metrics(
-    sources: Sequence[CounterSource], sampler: Sampler, clock: Clock
+    sources: Sequence[CounterSource], sampler: Sampler, clock: Clock, catalogue: Catalogue
 ) -> tuple[Metric, ...]:
     """Return what the sources yield that can be judged, by asking them once."""
     sample = await sampler.ask(clock.now())
     names = yielded(sample.readings, sources)
-    metrics = judged_metrics(names, catalogue_of(sources, default_catalogue()))
+    metrics = judged_metrics(names, catalogue)
     if not metrics:
         who = ", ".join(source.name for source in sources) or "no source"
         message = f"{who}: nothing that can be judged now; see tessera-agent check"
@@ -104,23 +117,27 @@ async def _metrics(
     return metrics
 
 
-def _inventory(
-    settings: AgentSettings, identity: Identity, shards: Sequence[Shard], metrics: Sequence[Metric]
-) -> Inventory:
-    """Return what the host has now."""
-    said = Named(settings.job, settings.role, settings.sku)
+def _warm(path: Path | None, inventory: Inventory) -> Warm | None:
+    """Return what the baseline at ``path`` offers this host; a bad one is told and not used."""
+    if path is None:
+        return None
     try:
-        return survey(identity, shards, metrics, said)
-    except ValueError as bad:
-        raise BadStart(str(bad)) from None
+        return Warm.of(load_baseline(path), inventory)
+    except BadBaseline as bad:
+        structlog.get_logger("agent").warning("every stream learns anew", reason=str(bad))
+        return None
 
 
-def _take_up(found: Inventory, folder: Folder, now: float) -> tuple[Inventory, Ledger]:
+def _take_up(
+    found: Inventory, folder: Folder, now: float, warm: Warm | None
+) -> tuple[Inventory, Ledger]:
     """Return the inventory with its version, and the evidence that belongs to it."""
     try:
         inventory = with_version(found, folder.path / INVENTORY)
-        ledger = open_ledger(Checkpoints(folder.path), inventory, now)
+        ledger = open_ledger(Checkpoints(folder.path), inventory, now, warm)
         ledger.begin()
     except OSError as fault:
         raise unwritable(folder.path, fault) from None
+    if warm is not None and ledger.resumed:
+        structlog.get_logger("agent").info("evidence goes on; the baseline is not asked")
     return inventory, ledger

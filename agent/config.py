@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from ..adapters.metric import BESIDE, Score
 from ..adapters.sources import SourceOptions
 from ..proto.refuse import LONGEST_TEXT
 from ..settings.address import SERVED, Address
@@ -34,12 +35,14 @@ class AgentSettings(Settings):
 
     ``host`` defaults to the machine's id, ``job``, ``role`` and ``sku`` to what the source says.
     ``source`` auto is the hardware that is found. ``recording``, ``beneath``, ``shards`` and
-    ``began`` belong to the sources that are played.
+    ``began`` belong to the sources that are played. ``scores`` are made of ticks beside the mean,
+    where a metric's row asks for them.
     """
 
     aggregator: Address = SERVED
     agent_http: Address = "127.0.0.1:9462"
     state_dir: Path | None = None
+    baseline: Path | None = None
     host: Name = ""
     job: Name = ""
     role: Name = ""
@@ -49,6 +52,7 @@ class AgentSettings(Settings):
     beneath: str | None = None
     shards: tuple[str, ...] = ()
     began: float | None = None
+    scores: tuple[Score, ...] = BESIDE
     tick_seconds: float = Field(default=1.0, ge=0.1, le=60.0)
     budget: float = Field(default=0.8, gt=0.0, le=60.0)
     log_layout: Layout = "text"

@@ -4,13 +4,17 @@ Apart from the engine, because it speaks the wire's messages and obeys the plan;
 does neither. A block without a DOWN is never bet.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from ..adapters.metric import JOINT
+from ..adapters.scored import together
 from ..engine.arrays import Ints
+from ..engine.joint_rows import Together
+from ..engine.knowledge import Knowledge
 from ..engine.outcome import Summary
 from ..engine.ranks import stream_key
 from ..engine.streams import Streams
@@ -18,6 +22,7 @@ from ..engine.watch import Hold, Lead, hold_at
 from ..proto.messages import Down, Inventory, Plan, Up1, Up2
 from .fold import Block
 from .report import report
+from .warm import Asked, Warm
 
 Float32s = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -46,11 +51,12 @@ class Evidence:
     of nothing else: a journal of these brings it back to the last bit.
     """
 
-    def __init__(self, inventory: Inventory) -> None:
-        """Take what the host has: its rows and columns."""
+    def __init__(self, inventory: Inventory, warm: Warm | None = None) -> None:
+        """Take what the host has, its rows and columns, and what a baseline knows of them."""
         self.inventory = inventory
         self._shape = (len(inventory.shards), len(inventory.metrics))
         self._rungs: dict[int, _Rung] = {}
+        self._warm = warm
         self._pending: list[Plan] = []  # oldest first; a rung obeys each from its own block on
 
     @property
@@ -66,9 +72,10 @@ class Evidence:
         """
         if self.plan is None:
             return {}
-        place = {metric: j for j, metric in enumerate(self.inventory.metrics)}
+        place = {metric: j for j, metric in enumerate(self.inventory.metrics) if metric != JOINT}
         pairs = {(c.rung, place[c.metric]) for c in self.plan.change if c.metric in place}
         pairs |= {(v.rung, place[v.metric]) for v in self.plan.level if v.metric in place}
+        pairs |= {(c.rung, place[c.metric]) for c in self.plan.counts if c.metric in place}
         wanted: dict[int, list[int]] = {}
         for rung, column in sorted(pairs):
             wanted.setdefault(rung, []).append(column)
@@ -110,6 +117,19 @@ class Evidence:
             inventory=self.inventory.version,
         )
 
+    def drain_said(self) -> tuple[str, ...]:
+        """Return, once, what became of the baseline where streams were opened."""
+        if self._warm is None:
+            return ()
+        said, self._warm.said = tuple(self._warm.said), []
+        return said
+
+    def knowledge(self) -> Iterator[tuple[int, Ints, Knowledge]]:
+        """Yield rung, flat places in (S, M) and what is known of all settled change streams."""
+        for rung, state in sorted(self._rungs.items()):
+            for at, known in state.streams.knowledge():
+                yield rung, at, known
+
     def waits_for(self, rung: int, block: int) -> Float32s | None:
         """Return the values (S, M) of a block that waits for its DOWN, None if it does not."""
         state = self._rungs.get(rung)
@@ -141,6 +161,7 @@ class Evidence:
             state.streams.release(holds)  # first: a released row begins an epoch in this plan
             self._adopt_change(rung, state.streams, plan)
             self._adopt_level(rung, state.streams, plan)
+            self._adopt_counts(rung, state.streams, plan)
             state.streams.hold(holds)
         self._drop_obeyed()
         return state
@@ -188,7 +209,9 @@ class Evidence:
         direction = np.array(
             [plan.direction.get(m, 0) for m in self.inventory.metrics], dtype=np.int64
         )
-        return Streams(keys, direction, max(1, round(plan.horizon / rung)))
+        column, columns = together(self.inventory.metrics)
+        jointly = Together(column, np.array(columns, dtype=np.int64))
+        return Streams(keys, direction, max(1, round(plan.horizon / rung)), jointly)
 
     def _adopt_change(self, rung: int, streams: Streams, plan: Plan) -> None:
         phi, kappa = np.full((2, *self._shape), np.nan)
@@ -202,7 +225,11 @@ class Evidence:
             phi[rows, j], kappa[rows, j], epoch[rows, j] = cell.phi, cell.kappa, cell.epoch
             for i in np.flatnonzero(rows) if cell.stream_kappa else ():
                 kappa[i, j] = cell.stream_kappa.get(self.inventory.shards[i].id, cell.kappa)
-        streams.adopt_change(phi, kappa, self._own_epochs(epoch, plan))
+        at = streams.adopt_change(phi, kappa, self._own_epochs(epoch, plan))
+        if self._warm is not None and len(at):
+            group = self._groups(plan)[at // self._shape[1]]
+            asked = Asked(at, phi.ravel()[at], kappa.ravel()[at], group)
+            self._warm.begin(rung, streams, asked)
 
     def _adopt_level(self, rung: int, streams: Streams, plan: Plan) -> None:
         margin, largest = np.full((2, *self._shape), np.nan)
@@ -232,6 +259,17 @@ class Evidence:
             if held is not None
         }
 
+    def _adopt_counts(self, rung: int, streams: Streams, plan: Plan) -> None:
+        odds, epoch = np.full(self._shape, np.nan), np.full(self._shape, -1, dtype=np.int64)
+        groups = self._groups(plan)
+        for cell in (c for c in plan.counts if c.rung == rung):
+            if cell.metric not in self.inventory.metrics:
+                continue
+            j = self.inventory.metrics.index(cell.metric)
+            rows = groups == cell.group
+            odds[rows, j], epoch[rows, j] = cell.odds, cell.epoch
+        streams.adopt_counts(odds, self._own_epochs(epoch, plan))
+
     def _own_epochs(self, epoch: Ints, plan: Plan) -> Ints:
         """Return the streams' epochs (S, M): their cell's, or their shard's where that is later."""
         own = np.array([plan.epochs.get(s.id, 0) for s in self.inventory.shards], dtype=np.int64)
@@ -247,6 +285,7 @@ class Evidence:
             count_demeaned=np.zeros((s, m), dtype=np.int64),
             s3_demeaned=none,
             included=np.zeros(s, dtype=np.bool_),
+            total=none[:, :, 0].copy(),
         )
         for down in downs:
             rows = groups == down.group
@@ -254,9 +293,12 @@ class Evidence:
             found.count_demeaned[rows] = down.count_demeaned
             found.s3_demeaned[rows] = down.s3_demeaned
             found.included[rows] = down.included[rows]
+            if found.total is not None and down.total is not None:
+                found.total[rows] = down.total
         return found
 
 
 def _has(plan: Plan, rung: int) -> bool:
     """Say whether ``plan`` has streams at ``rung``."""
-    return any(c.rung == rung for c in plan.change) or any(v.rung == rung for v in plan.level)
+    rungs = {c.rung for c in plan.change} | {v.rung for v in plan.level}
+    return rung in rungs or any(cell.rung == rung for cell in plan.counts)

@@ -115,6 +115,8 @@ class Exchange:
                 self.unbet += 1
                 self._log.warning("block not offered", rung=block.rung, reason=str(bad))
                 continue
+            for line in evidence.drain_said():
+                self._log.info("warm start", what=line)
             yield replace(up1, eligible=self._eligible(up1))
 
     def take(self, message: ingest.FromAggregator) -> None:

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from ..engine.scores import oscillation, spike, spread
+from .columns import Columns
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -30,11 +33,14 @@ class Block:
 
 @dataclass(slots=True)
 class _Open:
-    """The block of one rung that is being filled: ``ticks`` (capacity, S, C)."""
+    """The block of one rung that is being filled: ``ticks`` (capacity, S, R') and their times."""
 
     columns: Ints
     expected: Ints  # values (C,) in a full block
+    read: Ints  # the metrics (R',) whose ticks are held
+    place: Ints  # of each column (C,) in them
     ticks: Floats
+    at: Floats
     filled: int = 0
     index: int | None = field(default=None)
     least: float = -math.inf  # blocks before this one are behind us
@@ -48,14 +54,19 @@ class Fold:
         shape: tuple[int, int],
         interval: float = 1.0,
         intervals: Sequence[float] | None = None,
+        columns: Columns | None = None,
     ) -> None:
         """Take (S, M), the seconds between two ticks, and between two values of each metric.
 
-        Metrics read more seldom than the clock ticks have ``intervals`` (M,) of their own.
+        ``columns`` M are made of the R metrics that are read, by default the mean of each. Metrics
+        read more seldom than the clock ticks have ``intervals`` (R,) of their own.
         """
         self._shape = shape
         self._interval = interval
-        self._intervals = np.full(shape[1], interval) if intervals is None else np.array(intervals)
+        self._columns = Columns.means(shape[1]) if columns is None else columns
+        read = len(self._columns.read)
+        own = np.full(read, interval) if intervals is None else np.array(intervals)
+        self._intervals = own[self._columns.source]  # (M,)
         self._open: dict[int, _Open] = {}
         self._left: dict[int, float] = {}  # first block that a rung no longer watched may give
 
@@ -72,12 +83,16 @@ class Fold:
             if now is not None and np.array_equal(now.columns, wanted):
                 continue
             capacity = 2 * max(1, round(rung / self._interval)) + 1
-            ticks = np.empty((capacity, self._shape[0], len(wanted)))
+            read, place = np.unique(self._columns.source[wanted], return_inverse=True)
+            ticks = np.empty((capacity, self._shape[0], len(read)))
             least = self._left.pop(rung, -math.inf) if now is None else now.least
-            self._open[rung] = _Open(wanted, self._expected(rung, wanted), ticks, least=least)
+            expected = self._expected(rung, wanted)
+            self._open[rung] = _Open(
+                wanted, expected, read, place, ticks, np.empty(capacity), least=least
+            )
 
     def push(self, at: float, values: Floats) -> list[Block]:
-        """Take the tick at ``at`` Unix seconds, ``values`` (S, M) already transformed.
+        """Take the tick at ``at`` Unix seconds, ``values`` (S, R) already transformed.
 
         Returns the blocks that this tick completes, shortest rung first. A tick that arrives
         after a gap first closes what stood open. A tick of a block that is sealed already, by
@@ -94,7 +109,8 @@ class Fold:
                 sealed.append(self._seal(rung, now))
             now.index = now.least = index
             if now.filled < len(now.ticks):
-                now.ticks[now.filled] = values[:, now.columns]
+                now.ticks[now.filled] = values[:, now.read]
+                now.at[now.filled] = at
                 now.filled += 1
             if at + self._interval >= (index + 1) * rung - rounding:
                 sealed.append(self._seal(rung, now))
@@ -106,15 +122,71 @@ class Fold:
         return np.maximum(full, 1.0).astype(np.int64)
 
     def _seal(self, rung: int, now: _Open) -> Block:
-        x = np.full(self._shape, np.nan, dtype=np.float32)
-        with np.errstate(over="ignore"):  # beyond float32 is infinite, which evidence refuses
-            x[:, now.columns] = block_value(now.ticks[: now.filled], now.expected)
         index = now.index
         if index is None:
             message = f"a block of rung {rung} was sealed before it had a tick"
             raise AssertionError(message)
+        x = np.full(self._shape, np.nan, dtype=np.float32)
+        scores = np.array([self._columns.scores[j] for j in now.columns.tolist()])
+        for score in dict.fromkeys(scores.tolist()):
+            chosen = np.flatnonzero(scores == score)
+            with np.errstate(over="ignore"):  # beyond float32 is infinite, which evidence refuses
+                x[:, now.columns[chosen]] = self._values(score, now, chosen)
         now.filled, now.index, now.least = 0, None, index + 1
         return Block(rung, index, x)
+
+    def _values(self, score: str, now: _Open, chosen: Ints) -> Floats:
+        """Return the block values (S, c) of the ``chosen`` columns, all of one ``score``."""
+        expected, place = now.expected[chosen], now.place[chosen]
+        ticks = now.ticks[: now.filled][..., place]
+        least: Floats = PRESENT * expected.astype(np.float64)
+        match score:
+            case "spread":
+                return spread(ticks, least)
+            case "spike":
+                return spike(ticks, least, self._columns.direction[now.columns[chosen]])
+            case "oscillation":
+                return self._oscillation(now, chosen, ticks)
+            case _:
+                counted = self._columns.counted[now.columns[chosen]]
+                values = block_value(ticks, expected)
+                values[:, counted] = errored(ticks[..., counted], expected[counted])
+                return values
+
+    def _oscillation(self, now: _Open, chosen: Ints, ticks: Floats) -> Floats:
+        """Return how much ``ticks`` oscillate, laid on each metric's own clock."""
+        out = np.empty(ticks.shape[1:])
+        own = self._intervals[now.columns[chosen]]
+        for interval in np.unique(own):
+            same = np.flatnonzero(own == interval)
+            expected = now.expected[chosen[same]]
+            laid = on_the_clock(ticks[..., same], now.at[: now.filled], interval, int(expected[0]))
+            least: Floats = PRESENT * expected.astype(np.float64)
+            out[:, same] = oscillation(laid, least)
+        return out
+
+
+def on_the_clock(ticks: Floats, at: Floats, interval: float, expected: int) -> Floats:
+    """Return ``ticks`` (T, S, C), taken at Unix seconds ``at`` (T,), one each ``interval`` s.
+
+    There are ``expected`` places from the first tick's on; where no tick falls is NaN, of several
+    in one place the last value stays.
+    """
+    laid = np.full((expected, *ticks.shape[1:]), np.nan)
+    slots = np.floor((at - at[0]) / interval + ROUNDING).astype(np.int64) if len(at) else at
+    for slot, values in zip(np.minimum(slots, expected - 1).tolist(), ticks, strict=True):
+        laid[slot] = np.where(np.isfinite(values), values, laid[slot])
+    return laid
+
+
+def errored(rates: Floats, expected: Ints | int) -> Floats:
+    """Return in how many ticks (S, C) of ``rates`` (T, S, C) errors came, however many.
+
+    NaN where under 60 % of ``expected`` (C,) are there: a tick without a rate is not one without
+    errors. Source: errored seconds of ITU-T G.821.
+    """
+    known = np.isfinite(rates).sum(axis=0)
+    return np.where(known >= PRESENT * expected, (rates > 0).sum(axis=0), np.nan)
 
 
 def block_value(ticks: Floats, expected: Ints | int) -> Floats:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..adapters.base import Absent, Reading
 from ..adapters.metric import Metric, apply_transform
+from .columns import Columns
 from .fold import Block, Floats, Fold, Ints
 from .rates import Rates
 
@@ -45,22 +46,29 @@ class Intake:
     ) -> None:
         """Take rows, columns and the seconds between two ticks.
 
-        ``intervals`` (M,) are the metrics' own where some are read more seldom than that.
+        ``intervals`` (R,) are the metrics' own where some are read more seldom than that: R are
+        those of the M columns that are no score of another.
         """
-        own = [interval] * len(metrics) if intervals is None else list(intervals)
-        counters = [j for j, metric in enumerate(metrics) if metric.kind == "counter"]
-        self._metrics = tuple(metrics)
+        columns = Columns.of(metrics)
+        read = self._metrics = columns.read
+        own = [interval] * len(read) if intervals is None else list(intervals)
+        counters = [j for j, metric in enumerate(read) if metric.kind in {"counter", "counts"}]
         self._rows = {shard: i for i, shard in enumerate(shards)}
-        self._columns = {metric.name: j for j, metric in enumerate(metrics)}
+        self._columns = {metric.name: j for j, metric in enumerate(read)}
         self._rates = Rates(counters, [own[j] for j in counters])
-        self._fold = Fold((len(shards), len(metrics)), interval, own)
+        self._fold = Fold((len(shards), len(metrics)), interval, own, columns)
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Return the names of the R metrics that are read, in the order of their raw values."""
+        return tuple(self._columns)
 
     def watch(self, columns: Mapping[int, Ints]) -> None:
         """Fold, from the next tick on, the metric ``columns`` of each rung (seconds)."""
         self._fold.watch(columns)
 
     def matrix(self, readings: Iterable[Reading]) -> tuple[Floats, Absences]:
-        """Return the raw values (S, M), NaN where there is none, and why so many are missing."""
+        """Return the raw values (S, R), NaN where there is none, and why so many are missing."""
         values = np.full((len(self._rows), len(self._columns)), np.nan)
         unsupported = impossible = strangers = 0
         failed: Counter[str] = Counter()
@@ -79,7 +87,7 @@ class Intake:
         return values, Absences(unsupported, dict(failed), impossible, strangers)
 
     def push(self, at: float, values: Floats) -> list[Block]:
-        """Take the raw ``values`` (S, M) of the tick at ``at`` Unix seconds.
+        """Take the raw ``values`` (S, R) of the tick at ``at`` Unix seconds.
 
         Returns the blocks that it completes, shortest rung first.
         """

@@ -11,6 +11,7 @@ from typing import Final, Protocol, runtime_checkable
 from ..adapters.base import Absent, CounterSource, Reading, Shard
 from ..adapters.catalogue import Catalogue
 from ..adapters.metric import Metric
+from ..adapters.scored import with_scores
 from ..engine.snapshot import named, restored, snapshot
 from ..proto.messages import Inventory, PathNode, ShardRow
 from .identity import Identity
@@ -59,9 +60,11 @@ def survey(
     shards: Sequence[Shard],
     metrics: Sequence[Metric],
     said: Named,
+    interval: float = 1.0,
 ) -> Inventory:
     """Return the inventory, version 1, of ``shards`` in their order and ``metrics`` by name.
 
+    ``metrics`` are all columns, read each ``interval`` seconds.
     Raises ``ValueError`` (one line) where two shards have one id.
     """
     seen: set[str] = set()
@@ -78,13 +81,25 @@ def survey(
         metrics=tuple(metric.name for metric in rows),
         units=tuple(metric.unit for metric in rows),
         boot_id=identity.boot_id,
+        interval=interval,
     )
 
 
 def judged_metrics(names: Iterable[str], catalogue: Catalogue) -> tuple[Metric, ...]:
-    """Return the rows of the ``names`` that evidence can judge, sorted by name."""
+    """Return the rows of the ``names`` that evidence can judge, sorted by name.
+
+    A name that means a score is no metric that a source can yield.
+    """
     rows = (catalogue.of(name) for name in sorted(set(names)))
-    return tuple(row for row in rows if row.judged)
+    return tuple(row for row in rows if row.judged and row.score == "mean")
+
+
+def columns_of(
+    metrics: Iterable[Metric], interval: float, *, jointly: bool = True
+) -> tuple[Metric, ...]:
+    """Return the columns of ``metrics`` that are read each ``interval`` s, sorted by name."""
+    made = with_scores(metrics, interval, jointly=jointly)
+    return tuple(sorted(made, key=lambda column: column.name))
 
 
 def yielded(readings: Iterable[Reading], sources: Sequence[CounterSource]) -> set[str]:

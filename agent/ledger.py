@@ -16,7 +16,12 @@ from ..engine import (
     baseline,
     calibration,
     change,
+    count_rows,
+    counts,
     held,
+    joint,
+    joint_rows,
+    knowledge,
     level,
     margin,
     memory,
@@ -32,6 +37,7 @@ from ..proto import messages
 from ..proto.messages import Down, Inventory, Plan, Up1, Up2
 from ..settings.logs import rfc3339
 from . import evidence as of_host
+from . import warm as of_baseline
 from .checkpoint import Checkpoints
 from .evidence import Evidence
 from .fold import Block
@@ -53,9 +59,11 @@ class Kept:
     lost: str = ""
 
 
-_LEARNED = (baseline, margin, memory, ranks, recursive, calibration, held, watch, recovery, bands)
-_ENGINE = (streams, change, level, onset, *_LEARNED)
-CLASSES: Final = named(Kept, of_host, Block, messages, *_ENGINE)
+_HELD = (held, watch, recovery, bands)
+_LEARNED = (baseline, knowledge, margin, memory, ranks, recursive, calibration)
+_TABLES = (joint_rows, joint, count_rows, counts)
+_ENGINE = (streams, change, level, onset, *_TABLES, *_LEARNED, *_HELD)
+CLASSES: Final = named(Kept, of_host, of_baseline, Block, messages, *_ENGINE)
 
 
 class Ledger:
@@ -213,15 +221,21 @@ class Ledger:
         self._told = True
 
 
-def open_ledger(checkpoints: Checkpoints, inventory: Inventory, now: float) -> Ledger:
+def open_ledger(
+    checkpoints: Checkpoints,
+    inventory: Inventory,
+    now: float,
+    warm: of_baseline.Warm | None = None,
+) -> Ledger:
     """Return the evidence of the last process, or new evidence where it is absent or of no use.
 
+    New evidence starts from what is ``warm``; evidence that goes on has no use for it.
     ``now``, Unix seconds, is what no evidence can be from beyond. Raises ``OSError`` for a folder
     that cannot be read. Nothing is written: see :meth:`Ledger.begin`.
     """
     found = checkpoints.load(lambda state: _kept(state, inventory))
     if found.state is None:
-        return Ledger(checkpoints, Kept(Evidence(inventory), lost=found.lost))
+        return Ledger(checkpoints, Kept(Evidence(inventory, warm), lost=found.lost))
     ledger = Ledger(checkpoints, _kept(found.state, inventory))
     try:
         for record in found.records:
@@ -229,7 +243,7 @@ def open_ledger(checkpoints: Checkpoints, inventory: Inventory, now: float) -> L
         _refuse_future(ledger.last, now)
     except ValueError as bad:
         lost = " ".join(str(bad).split())
-        return Ledger(checkpoints, Kept(Evidence(inventory), lost=lost))
+        return Ledger(checkpoints, Kept(Evidence(inventory, warm), lost=lost))
     ledger.evidence.inventory = inventory
     return ledger
 

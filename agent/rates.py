@@ -12,6 +12,27 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 SHORTEST, LONGEST = 0.5, 2.0  # of the usual interval: outside, the pair makes no rate
+NEARLY_FULL = 0.9  # of a counter's largest value: from here on a fall is a wrap, not a reset
+
+
+def counter_rate(
+    previous: Floats, following: Floats, seconds: Floats, usual: Floats, size: float = np.inf
+) -> Floats:
+    """Return what a counter moved per second from ``previous`` to ``following``, NaN for no rate.
+
+    All of one shape; ``seconds`` lie between the two, ``usual`` (> 0) between most. There is no
+    rate of a missing value, a counter that fell (reset), and a distance in time outside half to
+    twice the usual one. A counter of ``size`` values (2**32) that fell from the last tenth of
+    them has begun again at 0.
+    """
+    moved = following - previous
+    if np.isfinite(size):
+        moved = np.where((moved < 0) & (previous > NEARLY_FULL * (size - 1)), moved + size, moved)
+    known = (seconds >= SHORTEST * usual) & (seconds <= LONGEST * usual) & (moved >= 0)
+    known &= np.isfinite(moved)
+    rate = np.full_like(moved, np.nan)
+    np.divide(moved, seconds, out=rate, where=known)
+    return rate
 
 
 class Rates:
@@ -39,10 +60,7 @@ class Rates:
         if self._last is None:
             self._last = (np.full_like(now, np.nan), np.full_like(now, np.nan))
         since, before = self._last
-        seconds, moved = at - since, now - before
-        usual = (seconds >= SHORTEST * self._intervals) & (seconds <= LONGEST * self._intervals)
-        rate = np.full_like(now, np.nan)
-        np.divide(moved, seconds, out=rate, where=usual & (moved >= 0))
+        rate = counter_rate(before, now, at - since, np.broadcast_to(self._intervals, now.shape))
         known = np.isfinite(now)
         since[known] = at
         before[known] = now[known]

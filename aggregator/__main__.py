@@ -31,7 +31,8 @@ from ..settings.logs import start_logs
 from ..settings.refused import HELP, OneLine, Refused, warn
 from ..settings.toml import in_effect
 from .config import AggregatorSettings
-from .inputs import BadInput, catalogue_of, topology_of
+from .inputs import BadInput, baseline_of, catalogue_of, topology_of
+from .pipelines import Pipelines
 from .runtime import Aggregator
 from .server import AddressTaken
 from .state.store import DATABASE, BadStore, Store, backup
@@ -58,6 +59,7 @@ PROGRAM = "tessera-aggregator"
 )
 @click.option("--http-token", metavar="TOKEN", help="its token: checked, not used yet")
 @click.option("--state-dir", metavar="DIR", help="all that is kept, in DIR/aggregator")
+@click.option("--baseline", metavar="FILE", help="what tessera curate-baseline learned")
 @click.option("--topology", metavar="FILE", help="what is wired to what, in JSON")
 @click.option("--metrics", metavar="FILE", help="this site's changes to the catalogue, in JSON")
 @click.option("--cluster", metavar="NAME", help="shown on every screen")
@@ -95,6 +97,9 @@ def main(
         else:
             topology_of(settings.topology)
             catalogue_of(settings.metrics)
+            _, why = baseline_of(settings.baseline)
+            if why:
+                warn(why)
             click.echo(in_effect(settings, folder))
 
 
@@ -115,11 +120,20 @@ def _serve(settings: AggregatorSettings, strange: tuple[str, ...], folder: Folde
     for line in strange:
         log.warning("unknown variable", what=line)
     catalogue, topology = catalogue_of(settings.metrics), topology_of(settings.topology)
+    baseline, why = baseline_of(settings.baseline)
+    if why:
+        log.warning("every stream learns anew", reason=why)
     folder.hold()
 
     async def serve() -> None:
         aggregator = Aggregator(
-            settings, folder, clock, SystemRandom(), catalogue=catalogue, topology=topology
+            settings,
+            folder,
+            clock,
+            SystemRandom(),
+            catalogue=catalogue,
+            topology=topology,
+            minds=Pipelines(settings, clock, patient=False, baseline=baseline),
         )
         for number in (signal.SIGTERM, signal.SIGINT):  # before anybody hears that it serves
             asyncio.get_running_loop().add_signal_handler(number, aggregator.ask_to_stop)

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from ..adapters.catalogue import BESIDE, Score
 from ..settings.address import SERVED, Address
 from ..settings.load import Settings
 from ..settings.logs import Layout, Level
@@ -38,15 +39,18 @@ def _rung(value: int) -> int:
 class AggregatorSettings(Settings):
     """What a person may set; times are seconds.
 
-    ``http_token`` and ``http_listen`` are taken and checked, and used once DeploySignal is served.
+    ``scores`` are judged beside the mean, where a metric's row asks for them. ``http_token`` and
+    ``http_listen`` are taken and checked, and used once DeploySignal is served.
     """
 
     listen: Address = SERVED
     http_listen: Address = "127.0.0.1:9461"
     http_token: Annotated[SecretStr, AfterValidator(_token)] = SecretStr("")
     state_dir: Path | None = None
+    baseline: Path | None = None
     topology: Path | None = None
     metrics: Path | None = None
+    scores: tuple[Score, ...] = BESIDE
     cluster: str = Field(default="cluster", min_length=1, max_length=200)
     q: float = Field(default=0.1, gt=0, lt=1)
     shortest: Annotated[int, AfterValidator(_rung)] = LADDER_FROM

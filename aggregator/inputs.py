@@ -1,4 +1,4 @@
-"""Read the files that an aggregator is given: the topology, and what a site says of its metrics.
+"""Read the files that an aggregator is given: topology, a site's metrics, a learned baseline.
 
 Apart from the program, because --check-config reads them too and serves nothing.
 """
@@ -8,6 +8,7 @@ from pathlib import Path
 from ..adapters.catalogue import BadDocument, Catalogue, default_catalogue, read_catalogue
 from ..adapters.topology.model import BadTopology, Topology
 from ..adapters.topology.static import read_topology
+from ..proto.baseline_file import BadBaseline, Baseline, load_baseline
 
 
 class BadInput(Exception):  # noqa: N818  named for what it says
@@ -37,6 +38,19 @@ def catalogue_of(path: Path | None) -> Catalogue:
         return read_catalogue(path)
     except BadDocument as bad:
         raise _bad(path, bad) from None
+
+
+def baseline_of(path: Path | None) -> tuple[Baseline | None, str]:
+    """Return the baseline in the file at ``path``, and "" or why it is not used.
+
+    Nothing is refused for it: without it every stream learns, which costs time and no truth.
+    """
+    if path is None:
+        return None, ""
+    try:
+        return load_baseline(path), ""
+    except BadBaseline as bad:
+        return None, str(bad)
 
 
 def _refuse_missing(path: Path, setting: str) -> None:

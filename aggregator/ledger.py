@@ -216,4 +216,5 @@ def _verdict(made: Transition) -> VerdictRecord:
         since=made.since,
         metrics=made.metrics,
         reason=made.reason,
+        family=made.family,
     )

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..engine.outcome import Outcome
+from ..proto.baseline_file import Baseline
 from ..proto.messages import Down, Plan, Up1, Up2
 from .combine.blocks import Blocks
 from .combine.gather import Block, Gathered, GatherUp1, GatherUp2
@@ -74,16 +75,20 @@ class Pipeline:
         fixed_rungs: bool = False,
         lead: int = 0,
         patient: bool = True,
+        baseline: Baseline | None = None,
     ) -> None:
         """Take the shortest rung (s), the seconds of an epoch and the level q of e-BH.
 
         ``fixed_rungs``: the catalogue's block lengths stand, whatever τ says. ``lead``: a plan is
         obeyed so many blocks after the present one, at once if 0. ``patient``: a block is waited
-        for however long it takes, as on a simulated clock; else until its deadline.
+        for however long it takes, as on a simulated clock; else until its deadline. ``baseline``:
+        what it covers need not be learned, and the audit says what it does not.
         """
         self.fleet = fleet
         self._ways = Ways(shortest, horizon, q, fixed_rungs, lead, patient)
-        self._planner = Planner(fleet, shortest=shortest, horizon=horizon, fixed_rungs=fixed_rungs)
+        self._planner = Planner(
+            fleet, shortest=shortest, horizon=horizon, fixed_rungs=fixed_rungs, baseline=baseline
+        )
         self._parts = self._planner.parts()
         self._evidence = EvidenceTable(fleet)
         self._judge = Judge(fleet, q)
@@ -91,7 +96,7 @@ class Pipeline:
         self._blocks.adopt(self._planner)
         self._expected = frozenset(self._blocks.senders)
         self._up1, self._up2 = GatherUp1(fleet), GatherUp2()
-        self._news: list[tuple[str, str]] = []  # node and text, for the audit of the next step
+        self._news = list(self._planner.change.cold)  # node and text, for the next step's audit
         self._audit: list[Audit] = []
         self._histories = Histories()
         self._plan_changed = True
@@ -134,14 +139,15 @@ class Pipeline:
         """Return all that is known of ``node``, and why; raise ``KeyError`` for an unknown one."""
         return self._judge.explain(node, self._planner, self._parts, self._evidence)
 
-    def carried(self, fleet: Fleet) -> "Pipeline":
+    def carried(self, fleet: Fleet, baseline: Baseline | None = None) -> "Pipeline":
         """Return the pipeline of ``fleet``, which goes on where this one stands; this one ends.
 
         What is the same in both keeps its evidence, plan, streams and verdicts; an open verdict on
         a node that is gone stays open. Rows that are new, or whose group, SKU, job, role or
-        metrics are others, begin an epoch, and the audit of the next step says why.
+        metrics are others, begin an epoch, and the audit of the next step says why. New pools
+        start from the ``baseline``.
         """
-        made = Pipeline(fleet, **asdict(self._ways))
+        made = Pipeline(fleet, **asdict(self._ways), baseline=baseline)
         made.inherit(self, Move.of(self.fleet, fleet))
         made.expect(self._expected | (fleet.hosts.keys() - self.fleet.hosts.keys()))
         return made
@@ -157,7 +163,8 @@ class Pipeline:
         self._evidence.forget(begun, begun)
         self._blocks.adopt(self._planner)
         left = [(name, "left the fleet") for name in move.left()]
-        self._news = [*former._news, *left]  # noqa: SLF001 - of this class
+        cold = self._planner.change.cold
+        self._news = [*former._news, *left, *cold]  # noqa: SLF001 - of this class
         self._histories = former._histories  # noqa: SLF001 - as above
         self._undecided = True  # N may be another one
 
@@ -250,6 +257,9 @@ class Pipeline:
         closed = self._blocks.close(at[0], held)
         if self._planner.hear_counts(closed.found):
             self._replan()
+        open_rows, said = self._judge.verdicts.open_rows(), self._evidence.log_m
+        if self._planner.counts.hear(at[0], held.x, held.eligible, open_rows, said):
+            self._parts = self._planner.parts()
         for host in sorted(held.hosts):
             mine = self._blocks.downs(host, at, closed, held, self._planner.id)
             downs.setdefault(host, []).extend(mine)

@@ -6,6 +6,7 @@ while blocks come in.
 
 import json
 
+from ..proto.baseline_file import Baseline
 from ..proto.schema import ingest
 from ..settings.clock import Clock
 from .config import AggregatorSettings
@@ -22,11 +23,19 @@ LEAD = 2  # blocks between a plan and the first that obeys it (DESIGN.md section
 class Pipelines:
     """Pipelines of one program's settings; ``patient`` ones wait for blocks without a deadline."""
 
-    def __init__(self, settings: AggregatorSettings, clock: Clock, *, patient: bool) -> None:
-        """Keep all three; nothing is made yet."""
+    def __init__(
+        self,
+        settings: AggregatorSettings,
+        clock: Clock,
+        *,
+        patient: bool,
+        baseline: Baseline | None = None,
+    ) -> None:
+        """Keep them all; nothing is made yet. What is new starts from the ``baseline``."""
         self._settings = settings
         self._clock = clock
         self._patient = patient
+        self._baseline = baseline
         self._now: Pipeline | None = None  # the one that serves
 
     def fresh(self, fleet: Fleet, remembered: Remembered) -> tuple[Pipeline, str]:
@@ -51,7 +60,9 @@ class Pipelines:
 
     def regrouped(self, fleet: Fleet) -> Pipeline:
         """Return the pipeline of ``fleet``, which goes on where the one before stands."""
-        self._now = self._made(fleet) if self._now is None else self._now.carried(fleet)
+        self._now = (
+            self._made(fleet) if self._now is None else self._now.carried(fleet, self._baseline)
+        )
         return self._now
 
     def saved(self) -> bytes | None:
@@ -70,7 +81,7 @@ class Pipelines:
         if ways + line != self._ways():
             return None, "the checkpoint is of other settings (q, shortest, horizon or pacing)"
         try:
-            return checkpoint.unpack(packed).carried(fleet), ""
+            return checkpoint.unpack(packed).carried(fleet, self._baseline), ""
         except ValueError as bad:
             return None, f"the checkpoint {bad}"
 
@@ -89,6 +100,7 @@ class Pipelines:
             q=settings.q,
             lead=0 if self._patient else LEAD,  # a simulated clock waits for the plan too
             patient=self._patient,
+            baseline=self._baseline,
         )
 
 

@@ -6,6 +6,7 @@ timer.
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from random import Random
 
 import grpc.aio
@@ -106,7 +107,7 @@ class Aggregator:
             self._settings,
             self.clock,
             self._minds,
-            catalogue=catalogue,
+            catalogue=replace(catalogue, scores=self._settings.scores),
             topology=topology,
             hosts=self._hosts,
             assembly=self._assembly,

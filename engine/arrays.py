@@ -4,8 +4,9 @@ Apart, because every module of the engine speaks in these types and none owns th
 Holds: rows taken and put back leave a state as it was, and others alone.  Fails: an infinity.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,14 @@ Bools = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.uint64]
 
 State = TypeVar("State")
+
+PART: Final = 8192  # streams whose intermediate arrays stay in the cache
+
+
+def parts(n: int) -> Iterator[slice]:
+    """Yield the neighbouring rows of ``n`` streams that are best worked on together."""
+    for start in range(0, n, PART):
+        yield slice(start, min(start + PART, n))
 
 
 def refuse_infinite(name: str, values: npt.NDArray[np.floating[Any]]) -> None:
@@ -54,6 +63,14 @@ def keep_rows(state: object, rows: Ints, count: int) -> None:
         elif is_dataclass(value):
             for f in fields(value):
                 setattr(value, f.name, only_rows(getattr(value, f.name), rows))
+
+
+def missing(wanted: Bools, opened: Sequence[Ints]) -> Ints:
+    """Return the flat places of ``wanted``, of any shape, that are in none of ``opened``."""
+    still = wanted.ravel().copy()
+    for at in opened:
+        still[at] = False
+    return np.flatnonzero(still)
 
 
 def put_rows(state: State, rows: Ints, part: State) -> None:

@@ -37,9 +37,10 @@ def normal_score_bets(z: Floats, kappa: Floats, deadband: float = DEADBAND) -> F
         raise ValueError(message)
     score = z / np.sqrt(kappa)
     bets = np.empty((2 * len(LAMBDAS), z.size))
-    for half, signed in enumerate((score, -score)):
-        for j, stake in enumerate(LAMBDAS):
-            bets[half * len(LAMBDAS) + j] = stake * (signed - deadband) - stake**2 / 2.0
+    for half, signed in enumerate((score - deadband, -score - deadband)):
+        for j, stake in enumerate(LAMBDAS, half * len(LAMBDAS)):
+            np.multiply(signed, stake, out=bets[j])
+            bets[j] -= stake**2 / 2.0
     return bets.T
 
 

@@ -14,6 +14,7 @@ from .arrays import (
     Ints,
     Words,
     keep_rows,
+    parts,
     put_rows,
     refuse_infinite,
     take_rows,
@@ -21,7 +22,8 @@ from .arrays import (
 from .baseline import Settled, lag_sums, moved, robust_sd, signed_scores
 from .bets import normal_score_bets, normal_scores, side_weights
 from .calibration import WindowSums
-from .held import Baselines, Counts, Learned, Recent
+from .held import Baselines, Learned, Recent
+from .knowledge import Knowledge
 from .memory import Memory
 from .onset import OnsetMixture
 from .ranks import BASELINE, Ranks, uniforms
@@ -61,6 +63,7 @@ class ChangeChannel:
         self._kept = np.full((n, LEARNING_BLOCKS, 2), np.nan)  # values and references
         self._gap = np.ones((n, LEARNING_BLOCKS), dtype=np.bool_)
         self.learning = True
+        self.residual = np.full(n, np.nan)
         self._last_block = np.full(n, NO_BLOCK_YET, dtype=np.int64)
         self._regression = Recursive.start(n)
         self._ranks = Ranks.start(n)
@@ -85,7 +88,8 @@ class ChangeChannel:
         ``reference`` is the leave-one-out median of the peers' offset-demeaned values (the whole
         group's raw median while it has no offsets yet). Rows where ``may_bet`` is False learn
         and do not bet; a frozen stream is offered as NaN and nothing of it moves. Returns the
-        windows of scores completed at this block, as :meth:`WindowSums.update` does.
+        windows of scores completed at this block, as :meth:`WindowSums.update` does; ``residual``
+        (n,) is then what may be bet on, also by streams that wait for their κ, NaN = nothing.
         """
         refuse_infinite("x", x)
         refuse_infinite("reference", reference)
@@ -108,6 +112,10 @@ class ChangeChannel:
         if not self.learning:
             return np.empty(0, dtype=np.int64)
         return np.flatnonzero(~self.settled & (self.observed >= LEARNING_BLOCKS))
+
+    def may_settle(self) -> Ints:
+        """Return the rows that have learned and know their φ."""
+        return np.intersect1d(self.ready(), np.flatnonzero(np.isfinite(self.phi)))
 
     def settle(self, rows: Ints) -> Settled:
         """End the learning of ``rows`` (all with ``phi`` set): regression, scale and knots.
@@ -137,12 +145,17 @@ class ChangeChannel:
         """Begin a new epoch by the clock: M = 1, everything learned is kept (G5)."""
         self.mixture.restart(rows, np.full(len(rows), horizon, dtype=np.int64))
 
-    def obey(self, phi: Floats, kappa: Floats, new_epoch: Bools) -> None:
-        """Take the plan's φ and κ (n,), NaN = not known yet; another φ needs a ``new_epoch``."""
-        known = np.isfinite(self.phi)  # a held stream keeps its own: it may not learn another's
-        self.relearn(np.flatnonzero(new_epoch & known & (phi != self.phi) & ~self.held))
+    def obey(self, phi: Floats, kappa: Floats, new_epoch: Bools) -> Ints:
+        """Take the plan's φ and κ (n,), NaN = not known yet; another φ needs a ``new_epoch``.
+
+        Returns the rows that learn again because of another φ.
+        """
+        known = np.isfinite(self.phi) & ~self.held  # a held one keeps its own, to be measured by
+        again = np.flatnonzero(new_epoch & known & (phi != self.phi))
+        self.relearn(again)
         self.phi = np.where(np.isfinite(self.phi), self.phi, phi)
         self.kappa = np.where(np.isfinite(kappa), kappa, self.kappa)
+        return again
 
     def relearn(self, rows: Ints) -> None:
         """Begin a new epoch of ``rows`` by an event: offsets stay, all else is learned again."""
@@ -209,6 +222,35 @@ class ChangeChannel:
         line = self._baselines.line(np.array([row]))
         return self._recent.effect(line, float(self.phi[row]), row, since) * float(self._scale[row])
 
+    def knowledge(self, rows: Ints) -> Knowledge:
+        """Return what settled ``rows`` have learned, the last pair and all evidence left out."""
+        regression = take_rows(self._regression, rows)
+        regression.last_x[:] = regression.last_c[:] = np.nan
+        return Knowledge(
+            offset=self.offset[rows],
+            origin=self._origin[rows],
+            scale=self._scale[rows],
+            phi=self.phi[rows],
+            kappa=self.kappa[rows],
+            regression=regression,
+            ranks=take_rows(self._ranks, rows),
+            memory=take_rows(self._memory, rows),
+        )
+
+    def begin_with(self, rows: Ints, known: Knowledge) -> None:
+        """Let ``rows``, which have learned nothing yet, go on from what is ``known``: M = 1."""
+        self.offset[rows], self.phi[rows], self.kappa[rows] = known.offset, known.phi, known.kappa
+        self._origin[rows], self._scale[rows] = known.origin, known.scale
+        put_rows(self._regression, rows, known.regression)
+        put_rows(self._ranks, rows, known.ranks)
+        put_rows(self._memory, rows, known.memory)
+        self.observed[rows], self._moving[rows], self.settled[rows] = LEARNING_BLOCKS, True, True
+        self.learning = not self.settled.all()
+        if not self.learning:
+            self._kept, self._gap = self._kept[:0], self._gap[:0]  # as :meth:`settle` does
+        self._late[rows] = False
+        self._baselines.set_aside(self._learned(), rows, np.zeros(len(rows), dtype=np.int64))
+
     def waits_for_kappa(self, rows: Ints) -> bool:
         """Say whether one of ``rows`` has settled and is still without its κ."""
         return bool((self.settled[rows] & np.isnan(self.kappa[rows])).any())
@@ -232,7 +274,7 @@ class ChangeChannel:
         self._recent.keep(rows)
 
     def _learned(self) -> Learned:
-        return Learned(self._regression, Counts.of(self._ranks), self._memory)
+        return Learned(self._regression, self._ranks, self._memory)
 
     def _forget_stale_neighbours(self, block: int) -> None:
         """Drop the predecessors of streams whose last value is not of the block before."""
@@ -295,6 +337,7 @@ class ChangeChannel:
     def _bet(
         self, block: int, x: npt.NDArray[np.float32], reference: Floats, may_bet: Bools
     ) -> dict[int, Floats]:
+        self.residual = np.full(len(self.keys), np.nan)
         if not self.settled.any():
             return {}
         y = (self.demeaned(x).astype(np.float64) - self._origin) / self._scale
@@ -302,12 +345,14 @@ class ChangeChannel:
         self._recent.note(block, y, c)
         learn = self.settled & np.isfinite(y) & np.isfinite(c)
         w = self._regression.step(y, c, np.where(learn, self.phi, 0.0), learn)
+        self.residual = np.where(may_bet, w, np.nan)
         w = np.where(may_bet & np.isfinite(self.kappa), w, np.nan)
         u = self._ranks.rank(w, uniforms(self.keys, block), learn)
         z = normal_scores(u)
-        bets = normal_score_bets(z, np.where(np.isfinite(self.kappa), self.kappa, 1.0))
-        self.mixture.step(bets, block)
         healthy = np.where(self.held, np.nan, z)  # what is ill says nothing of the null
+        kappa = np.where(np.isfinite(self.kappa), self.kappa, 1.0)
+        for rows in parts(len(z)):
+            self.mixture.step(normal_score_bets(z[rows], kappa[rows]), block, rows)
         self._memory.update(healthy)
         self._baselines.take(self._learned(), block, ~self.held & np.isfinite(z))
         return self._windows.update(healthy)

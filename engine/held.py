@@ -23,20 +23,7 @@ _FARTHEST: Final = 1e30  # of a pair: float32 holds it
 RECENT: Final = 32  # blocks whose distances say how large a fault is when its verdict opens
 
 
-@dataclass(slots=True)
-class Counts:
-    """What ranks count, without the knots: these stay while a stream learns. See `Ranks`."""
-
-    counts: npt.NDArray[np.uint32]
-    total: Ints
-
-    @classmethod
-    def of(cls, ranks: Ranks) -> "Counts":
-        """Return the counts of ``ranks`` themselves, to be read and written."""
-        return cls(ranks.counts, ranks.total)
-
-
-_Part = Recursive | Counts | Memory
+_Part = Recursive | Ranks | Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +31,13 @@ class Learned:
     """All that the streams of a channel have learned, rows first in every part."""
 
     regression: Recursive
-    ranks: Counts
+    ranks: Ranks
     memory: Memory
 
     @classmethod
     def start(cls, n: int) -> "Learned":
         """Return ``n`` streams that know nothing."""
-        return cls(Recursive.start(n), Counts.of(Ranks.start(n)), Memory.start(n))
+        return cls(Recursive.start(n), Ranks.start(n), Memory.start(n))
 
     def parts(self) -> tuple[_Part, ...]:
         """Return the parts in a fixed order."""

@@ -6,9 +6,11 @@ Null: an offset inside the margin never crosses 100.  Power: one outside it does
 block, also from one shortly before a review.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
+import numpy.typing as npt
 
 from .arrays import Bools, Floats, Ints, keep_rows, refuse_infinite
 from .margin import PlusRuns, level_bets, level_weights, noise, signs
@@ -108,6 +110,19 @@ class LevelChannel:
         """Return the remembered contrasts, oldest first, NaN where there is none yet."""
         at = (self.observed[:, None] + np.arange(REMEMBERED)) % REMEMBERED
         return np.take_along_axis(self._past, at, axis=1)
+
+
+def in_table(shape: tuple[int, int], reports: Sequence[tuple[Ints, LevelReport]]) -> LevelReport:
+    """Return one report of arrays (S, M, …) of those at flat places (n,); −1 and NaN elsewhere."""
+    filled: dict[str, npt.NDArray[np.generic]] = {}
+    for part in fields(LevelReport):
+        first = getattr(reports[0][1], part.name)
+        empty = -1 if first.dtype.kind == "i" else np.nan
+        whole = np.full((shape[0] * shape[1], *first.shape[1:]), empty, first.dtype)
+        for at, report in reports:
+            whole[at] = getattr(report, part.name)
+        filled[part.name] = whole.reshape(*shape, *first.shape[1:])
+    return LevelReport(**filled)  # type: ignore[arg-type] # the fields' own dtypes, kept
 
 
 def _median(past: Floats) -> Floats:

@@ -21,7 +21,8 @@ class Summary:
     """Peers of every stream: members with a value and three central order statistics.
 
     ``count_*`` (S, M) and ``s3_*`` (S, M, 3) of raw and of offset-demeaned values, as each row's
-    group has them; ``included`` (S,): the row itself stands in them.
+    group has them; ``included`` (S,): the row itself stands in them. ``total`` (S, M) is the sum
+    of what the group counted, NaN where nothing is counted; None = nowhere.
     """
 
     count_raw: Ints
@@ -29,6 +30,7 @@ class Summary:
     count_demeaned: Ints
     s3_demeaned: Float32s
     included: Bools
+    total: Float32s | None = None
 
 
 @dataclass(frozen=True, slots=True)

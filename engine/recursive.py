@@ -61,24 +61,34 @@ class Recursive:
     def _differenced(self, rows: slice, x: Floats, c: Floats, phi: Floats) -> tuple[Floats, Floats]:
         if not phi.any():
             return x, c
+        target, regressor = x - phi * self.last_x[rows], c - phi * self.last_c[rows]
         plain = phi == 0.0
-        target = np.where(plain, x, x - phi * self.last_x[rows])
-        regressor = np.where(plain, c, c - phi * self.last_c[rows])
+        if plain.any():  # 0 times a missing predecessor is missing, and must not be
+            target, regressor = np.where(plain, x, target), np.where(plain, c, regressor)
         return target, regressor
 
     def _residual_then_learn(self, rows: slice, x: Floats, c: Floats, learn: Bools) -> Floats:
         """Emit w = e / sqrt(v), v = 1 + z'Pz with z = (1, c); then update where it was seen."""
         intercept, slope = self.theta[rows].T
         p00, p01, p11 = self.p[rows].T
-        gain0 = p00 + p01 * c
-        gain1 = p01 + p11 * c
-        v = 1.0 + np.maximum(gain0 + gain1 * c, 0.0)  # rounding must not make z'Pz negative
-        error = x - intercept - slope * c
+        gain0, gain1 = p01 * c, p11 * c
+        gain0 += p00
+        gain1 += p01
+        v = gain1 * c
+        v += gain0
+        np.maximum(v, 0.0, out=v)  # rounding must not make z'Pz negative
+        v += 1.0
+        error = x - intercept
+        error -= slope * c
         w: Floats = error / np.sqrt(v)
         seen = learn & np.isfinite(w) & np.isfinite(v)
-        step = error / v
-        np.add(intercept, gain0 * step, out=intercept, where=seen)
-        np.add(slope, gain1 * step, out=slope, where=seen)
+        error /= v
+        gain0 *= error
+        gain1 *= error
+        gain0 += intercept
+        gain1 += slope
+        _put(intercept, gain0, seen)
+        _put(slope, gain1, seen)
         _shrink(self.p[rows], c, v, seen)
         self.steps[rows] += seen
         return w
@@ -91,8 +101,24 @@ def _shrink(p: Floats, c: Floats, v: Floats, seen: Bools) -> None:
     are not negative, whatever rounding did before.
     """
     p00, p01, p11 = p.T
-    determinant = np.maximum(p00 * p11 - p01 * p01, 0.0)
+    determinant = p00 * p11
+    determinant -= p01 * p01
+    np.maximum(determinant, 0.0, out=determinant)
     drop = determinant * c
-    np.divide(p00 + drop * c, v, out=p00, where=seen)
-    np.divide(p01 - drop, v, out=p01, where=seen)
-    np.divide(p11 + determinant, v, out=p11, where=seen)
+    determinant += p11
+    determinant /= v
+    off_diagonal = p01 - drop
+    off_diagonal /= v
+    drop *= c
+    drop += p00
+    drop /= v
+    for old, new in ((p00, drop), (p01, off_diagonal), (p11, determinant)):
+        _put(old, new, seen)
+
+
+def _put(old: Floats, new: Floats, seen: Bools) -> None:
+    """Write ``new`` over ``old`` where ``seen``: mostly everywhere, and a mask costs its time."""
+    if seen.all():
+        old[:] = new
+    else:
+        np.copyto(old, new, where=seen)

@@ -5,12 +5,12 @@ decides which median it is, and on that hangs that no evidence is made of the ro
 Null: a row's own value does not move what it is compared with.  Power: its peers' do.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Bools, Floats, Ints
+from .arrays import Bools, Floats, Ints, refuse_infinite
 from .change import OFFSET_BLOCKS, ChangeChannel
 from .outcome import Summary
 from .peers import bad_side_median, leave_one_out_median, plain_median
@@ -28,10 +28,12 @@ class BlockPeers:
     s3_raw: Float32s
     count_demeaned: Ints
     s3_demeaned: Float32s
+    total: Float32s
 
     @classmethod
     def of(cls, x: Float32s, summary: Summary) -> "BlockPeers":
         """Return them of a block's ``x`` (S, M) and its ``summary``."""
+        total = np.full(x.shape, np.nan, np.float32) if summary.total is None else summary.total
         return cls(
             x.ravel(),
             summary.included,
@@ -39,7 +41,15 @@ class BlockPeers:
             summary.s3_raw.reshape(-1, 3),
             summary.count_demeaned.ravel(),
             summary.s3_demeaned.reshape(-1, 3),
+            total.ravel(),
         )
+
+    def __post_init__(self) -> None:
+        """Refuse an infinity before any stream has taken its part of the block."""
+        for part in fields(self):
+            values = getattr(self, part.name)
+            if values.dtype.kind == "f":
+                refuse_infinite(part.name, values)
 
 
 def reference(channel: ChangeChannel, at: Ints, row: Ints, peers: BlockPeers) -> Floats:

@@ -17,6 +17,8 @@ from .evalue import EValues, Validity, refuse_no_evidence, sealed
 # Exact ties such as 40 = 10/(.1·2.5) must not hang on the last bit of a logarithm. The price is
 # a factor 1 + 1e-12 on q.
 SLACK = 1e-12
+_WORD = 8  # answers of one byte that a word of 64 bits holds
+_FEW = 24  # nodes for every word with an answer in it, from which on looking at words pays
 ADJUSTER_EXPONENT = 0.08  # k of A(e) = k e^(1-k): least evidence lost between 1e3 and 1e6 (B4)
 
 
@@ -28,7 +30,8 @@ def e_bh(values: EValues, q: float) -> Ints:
     """
     n = len(values)
     _refuse_level(n, q)
-    return _largest_consistent(np.arange(n), values.log_e, log(n / q))
+    log_e, log_bar = values.log_e, log(n / q)
+    return _largest_consistent(_at_least(log_e, log_bar - log(n) - SLACK), log_e, log_bar)
 
 
 def sup_fdr_adjust(log_max: Floats) -> Floats:
@@ -131,16 +134,37 @@ def ranked(values: EValues, q: float) -> RankedList:
     return RankedList(chosen, values.log_e[chosen], len(values), q)
 
 
+def _at_least(log_e: Floats, log_bar: float) -> Ints:
+    """Return the sorted indices of ``log_e`` (n,) from ``log_bar`` on, quickly if they are few.
+
+    One comparison of all; then eight answers at a time are looked at, as the bytes of one word.
+    """
+    passing = log_e >= log_bar
+    whole = len(passing) // _WORD * _WORD
+    answers = passing[:whole].view(np.uint64)
+    words = (answers != 0).nonzero()[0]
+    if len(words) * _FEW > len(passing):
+        return passing.nonzero()[0]
+    hits = answers.take(words).view(np.bool_).nonzero()[0]
+    found = words.take(hits >> 3)
+    found <<= 3
+    found += hits & 7
+    rest = passing[whole:].nonzero()[0]
+    return np.concatenate([found, rest + whole]) if len(rest) else found
+
+
 def _largest_consistent(candidates: Ints, log_e: Floats, log_bar: float) -> Ints:
     """Return the largest F within ``candidates`` with ln e >= ``log_bar`` − ln |F|.
 
     The bar for all candidates together is the lowest; it rises as they fall out, until none
     does. No sort, and one pass where nothing happens.
     """
-    kept, size = candidates, -1
+    kept, strength, size = candidates, log_e.take(candidates), -1
     while len(kept) not in (0, size):
         size = len(kept)
-        kept = kept[log_e[kept] >= log_bar - log(size) - SLACK]
+        strong = strength >= log_bar - log(size) - SLACK
+        if not strong.all():
+            kept, strength = kept[strong], strength[strong]
     return kept
 
 

@@ -63,7 +63,7 @@ def normal_quantile(p: Floats) -> Floats:
 
     Relative error about 1e-16 (AS 241).  Raises ``ValueError`` for a ``p`` outside (0, 1).
     """
-    if ((p <= 0.0) | (p >= 1.0)).any():
+    if (p <= 0.0).any() or (p >= 1.0).any():
         message = "a normal quantile exists for probabilities strictly between 0 and 1 only"
         raise ValueError(message)
     flat = np.ravel(p)
@@ -76,7 +76,9 @@ def normal_quantile(p: Floats) -> Floats:
 
 def _quantile(p: Floats) -> Floats:
     off_centre = p - 0.5
-    quantiles = off_centre * _ratio(_CENTRE_HALF_WIDTH**2 - off_centre**2, _CENTRE)
+    inside = np.square(off_centre)
+    quantiles = _ratio(np.subtract(_CENTRE_HALF_WIDTH**2, inside, out=inside), _CENTRE)
+    quantiles *= off_centre
     outside = np.flatnonzero(np.abs(off_centre) > _CENTRE_HALF_WIDTH)
     tail = p[outside]
     size = _tail_size(np.minimum(tail, 1.0 - tail))
@@ -95,13 +97,15 @@ def _tail_size(probability: Floats) -> Floats:
 
 
 def _ratio(x: Floats, fraction: _Fraction) -> Floats:
-    numerator, denominator = fraction
-    return _polynomial(x, numerator) / _polynomial(x, denominator)
+    numerator, denominator = (_polynomial(x, coefficients) for coefficients in fraction)
+    numerator /= denominator
+    return numerator
 
 
 def _polynomial(x: Floats, coefficients: tuple[float, ...]) -> Floats:
-    value = np.full(x.shape, coefficients[0])
-    for coefficient in coefficients[1:]:
+    value = x * coefficients[0]
+    value += coefficients[1]
+    for coefficient in coefficients[2:]:
         value *= x
         value += coefficient
     return value

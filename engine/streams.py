@@ -5,17 +5,20 @@ what differs is only where the values and the summaries come from.
 Null: rows that move with their peers stay quiet.  Power: one that leaves them does not.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Bools, Floats, Ints, Words
+from .arrays import Floats, Ints, Words, missing
 from .baseline import Settled, only, without
 from .change import ChangeChannel
-from .level import LevelChannel, LevelReport
+from .count_rows import CountBatch, CountRows
+from .joint_rows import JointBatch, JointRows, Together
+from .knowledge import Knowledge
+from .level import LevelChannel, LevelReport, in_table
 from .onset import NEVER
 from .outcome import Outcome, Summary
 from .reference import BlockPeers, contrast, reference
@@ -53,14 +56,19 @@ class _Level:
 
 
 class Streams:
-    """The change and level streams of S rows and M metrics at one rung.
+    """The change, joint, level and counted streams of S rows and M metrics at one rung.
 
     A stream exists once the plan has opened it; all others are NaN. Streams opened together are
     one batch of arrays. Parameters (φ, κ, margins) come from the plan, never from here.
     """
 
-    def __init__(self, keys: Words, direction: Ints, horizon: int) -> None:
-        """Take ``keys`` (S, M), bad ``direction`` (M,) in {-1, 0, +1}, ``horizon`` in blocks."""
+    def __init__(
+        self, keys: Words, direction: Ints, horizon: int, together: Together | None = None
+    ) -> None:
+        """Take ``keys`` (S, M), bad ``direction`` (M,) in {-1, 0, +1}, ``horizon`` in blocks.
+
+        ``together`` says which column judges others jointly, None = none does.
+        """
         self.shape = keys.shape
         self.horizon = horizon
         self.offset: Float32s = np.full(self.shape, np.nan, dtype=np.float32)
@@ -68,35 +76,59 @@ class Streams:
         self._direction = np.broadcast_to(direction, self.shape).ravel()
         self._change: list[_Change] = []
         self._level: list[_Level] = []
+        self._joint = JointRows(keys, together or Together.nothing(), horizon)
+        self._counts = CountRows(keys.shape[1], horizon)
         self._change_epoch = np.full(self.shape, -1, dtype=np.int64)
         self._level_epoch = np.full(self.shape, -1, dtype=np.int64)
         self._watching = Watching()
 
-    def adopt_change(self, phi: Floats, kappa: Floats, epoch: Ints) -> None:
+    def adopt_change(self, phi: Floats, kappa: Floats, epoch: Ints) -> Ints:
         """Obey the plan of the change channel, each (S, M): open, parametrise, restart.
+
+        Returns the flat places (n,) in (S, M) of the streams that were opened.
 
         ``epoch`` −1 = no stream here; a stream not open yet is opened and learns; one whose epoch
         grew begins with M = 1, and learns anew if its φ is another one. ``phi`` and ``kappa``
         NaN = not known yet.
         """
-        at = _missing(epoch >= 0, [batch.at for batch in self._change])
-        if len(at):
-            channel = ChangeChannel(self._keys[at], self._direction[at], self.horizon)
-            self._change.append(_Change(at, at // self.shape[1], channel))
-            held = np.flatnonzero(np.isin(at // self.shape[1], list(self._watching.holds)))
+        new = self._joint.open(missing(epoch >= 0, [batch.at for batch in self._scored()]))
+        if len(new):
+            channel = ChangeChannel(self._keys[new], self._direction[new], self.horizon)
+            self._change.append(_Change(new, new // self.shape[1], channel))
+            held = np.flatnonzero(np.isin(new // self.shape[1], list(self._watching.holds)))
             channel.hold(held, held)
         grown = (epoch > self._change_epoch).ravel()
+        again = np.zeros(self.shape[0], dtype=np.bool_)  # rows whose residuals will be others
         for batch in self._change:
-            batch.channel.restart(np.flatnonzero(grown[batch.at]), self.horizon)
-            batch.channel.obey(phi.ravel()[batch.at], kappa.ravel()[batch.at], grown[batch.at])
+            at = batch.at
+            batch.channel.restart(np.flatnonzero(grown[at]), self.horizon)
+            rows = batch.channel.obey(phi.ravel()[at], kappa.ravel()[at], grown[at])
+            again[batch.row[rows]] = True
+        self._joint.adopt(kappa.ravel(), grown, again)
         self._change_epoch = np.maximum(self._change_epoch, epoch)
+        return new
+
+    def begin_with(self, places: Ints, known: Knowledge) -> None:
+        """Let the change streams at flat ``places`` (n,), just opened, go on from ``known``."""
+        for batch in self._change:
+            here = np.flatnonzero(np.isin(batch.at, places))
+            order = np.argsort(places)
+            which = order[np.searchsorted(places, batch.at[here], sorter=order)]
+            batch.channel.begin_with(here, known.only(which))
+        self.offset.ravel()[places] = known.offset
+
+    def knowledge(self) -> Iterator[tuple[Ints, Knowledge]]:
+        """Yield, by batch, the flat places of settled streams with a κ, and what they know."""
+        for batch in self._change:
+            rows = np.flatnonzero(batch.channel.settled & np.isfinite(batch.channel.kappa))
+            yield batch.at[rows], batch.channel.knowledge(rows)
 
     def adopt_level(self, margin: Floats, largest_lambda: Floats, epoch: Ints) -> None:
         """Obey the plan of the level channel, each (S, M), as :meth:`adopt_change` does.
 
         A margin and a grid are taken at the start of an epoch only, or by a stream without.
         """
-        at = _missing(epoch >= 0, [batch.at for batch in self._level])
+        at = missing(epoch >= 0, [batch.at for batch in self._level])
         if len(at):
             channel = LevelChannel(margin.ravel()[at], self.horizon)
             self._level.append(_Level(at, at // self.shape[1], self._direction[at], channel))
@@ -130,6 +162,14 @@ class Streams:
             if watch is not None:
                 self._watching.watches[row] = watch
 
+    def adopt_counts(self, odds: Floats, epoch: Ints) -> None:
+        """Obey the plan of counts, each (S, M): margins in ``odds``, taken when an epoch begins.
+
+        A counted column has no level stream: its evidence and epoch stand in the same place.
+        """
+        self._counts.adopt(odds.ravel(), epoch.ravel(), self._level_epoch.ravel())
+        self._level_epoch = np.maximum(self._level_epoch, epoch)
+
     def anew(self, rows: Ints) -> None:
         """Let all streams of ``rows`` (r,) be as if just opened, under the epochs that they have.
 
@@ -139,7 +179,7 @@ class Streams:
         chosen = np.zeros(self.shape[0], dtype=np.bool_)
         chosen[rows] = True
         self.offset[chosen] = np.nan
-        for change in self._change:
+        for change in self._scored():
             gone = np.flatnonzero(chosen[change.row])
             change.channel.forget(gone)
             told = [(without(settled, gone), times) for settled, times in change.told]
@@ -147,6 +187,7 @@ class Streams:
         for level in self._level:
             level.channel.forget(np.flatnonzero(chosen[level.row]))
         self._watching.drop(rows.tolist())
+        self._counts.anew(rows)
 
     def step(
         self,
@@ -164,11 +205,14 @@ class Streams:
         windows: dict[int, Floats] = {}
         for change in self._change:
             self._step_change(block, change, peers, needed_change, windows)
+        shown = [(batch.at, batch.channel.residual) for batch in self._change]
+        self._joint.step(block, shown, windows)
         for level in self._level:
             apart = contrast(level.direction, level.at, level.row, peers)
             enough = peers.count_raw[level.at] >= needed_level[level.row]
             level.channel.step(block, apart, enough & np.isfinite(apart))
             self._watching.see("level", block, level.at, level.direction * apart)
+        self._counts.step(block, peers, needed_level)
         return self._outcome(block, windows)
 
     def inherit(self, former: "Streams", place: Ints) -> None:
@@ -193,9 +237,15 @@ class Streams:
             if len(rows):
                 self._level.append(_Level(at[rows], at[rows] // self.shape[1], side, level.channel))
         self._watching.inherit(former._watching, former.shape, place, self.shape[1])  # noqa: SLF001 - of this class
+        self._joint.inherit(former._joint, place)  # noqa: SLF001 - of this class
+        self._counts.inherit(former._counts, place)  # noqa: SLF001 - of this class
         known = np.flatnonzero(place >= 0)
         for name in ("offset", "_change_epoch", "_level_epoch"):
             getattr(self, name).ravel()[place[known]] = getattr(former, name).ravel()[known]
+
+    def _scored(self) -> list[_Change | JointBatch]:
+        """Return all batches whose scores are ranked."""
+        return [*self._change, *self._joint.batches]
 
     def _step_change(
         self,
@@ -228,18 +278,20 @@ class Streams:
         return None
 
     def _outcome(self, block: int, windows: Mapping[int, Floats]) -> Outcome:
-        change = self._whole([(b.at, b.channel.log_m()) for b in self._change], NO_VALUE)
-        level = self._whole([(b.at, b.channel.log_m()) for b in self._level], NO_VALUE)
-        own = [(b.at, *b.channel.long_run_variance()) for b in self._change] if windows else []
+        scored = self._scored()
+        leveled: list[_Level | CountBatch] = [*self._level, *self._counts.batches]
+        change = self._whole([(b.at, b.channel.log_m()) for b in scored], NO_VALUE)
+        level = self._whole([(b.at, b.channel.log_m()) for b in leveled], NO_VALUE)
+        own = [(b.at, *b.channel.long_run_variance()) for b in scored] if windows else []
         return Outcome(
             block=block,
             change=change,
             level=level,
             change_epoch=self._change_epoch.copy(),
             level_epoch=self._level_epoch.copy(),
-            change_onset=self._onset(change, self._change),
-            level_onset=self._onset(level, self._level),
-            learned=self._whole([(b.at, b.channel.learned()) for b in self._change], NO_BLOCK),
+            change_onset=self._onset(change, scored),
+            level_onset=self._onset(level, leveled),
+            learned=self._whole([(b.at, b.channel.learned()) for b in scored], NO_BLOCK),
             lags=self._lags(),
             baseline=self._settle(),
             windows=windows,
@@ -251,7 +303,9 @@ class Streams:
             held=self._watching.watched(),
         )
 
-    def _onset(self, log_m: Floats, batches: Sequence[_Change] | Sequence[_Level]) -> Ints:
+    def _onset(
+        self, log_m: Floats, batches: Sequence[_Change | JointBatch] | Sequence[_Level | CountBatch]
+    ) -> Ints:
         """Return likely onsets (S, M) where there is evidence worth a date, −1 elsewhere."""
         telling = log_m >= TELLING
         if not telling.any():
@@ -275,9 +329,8 @@ class Streams:
         A message may be lost: each is told in several blocks, and until its stream has a κ.
         """
         out: Floats | None = None
-        for batch in self._change:
-            rows = batch.channel.ready()
-            rows = rows[np.isfinite(batch.channel.phi[rows])]
+        for batch in self._scored():
+            rows = batch.channel.may_settle()
             if len(rows):
                 batch.told.append((batch.channel.settle(rows), 0))
             for settled, _ in batch.told:
@@ -295,15 +348,7 @@ class Streams:
         if not any(batch.channel.due.any() for batch in self._level):
             return None
         reports = [(batch.at, batch.channel.report()) for batch in self._level]
-        filled: dict[str, npt.NDArray[np.generic]] = {}
-        for part in fields(LevelReport):
-            first = getattr(reports[0][1], part.name)
-            empty = -1 if first.dtype.kind == "i" else np.nan
-            whole = np.full((self.shape[0] * self.shape[1], *first.shape[1:]), empty, first.dtype)
-            for at, report in reports:
-                whole[at] = getattr(report, part.name)
-            filled[part.name] = whole.reshape(*self.shape, *first.shape[1:])
-        return LevelReport(**filled)  # type: ignore[arg-type] # the fields' own dtypes, kept
+        return in_table(self.shape, reports)
 
     def _whole(
         self, parts: Sequence[tuple[Ints, npt.NDArray[Number]]], empty: Number
@@ -313,11 +358,3 @@ class Streams:
         for at, values in parts:
             out[at] = values
         return out.reshape(self.shape)
-
-
-def _missing(wanted: Bools, opened: Sequence[Ints]) -> Ints:
-    """Return the flat places of ``wanted`` (S, M) that no batch has opened yet."""
-    missing = wanted.ravel().copy()
-    for at in opened:
-        missing[at] = False
-    return np.flatnonzero(missing)

@@ -13,6 +13,7 @@ import click
 
 from .. import __version__
 from ..settings.refused import HELP, OneLineGroup
+from .curate import curate_baseline
 from .demo import demo
 from .replay import replay
 from .simulate import simulate
@@ -24,6 +25,7 @@ def main() -> None:
     """Name the accelerator that went quietly wrong, and say how sure that is."""
 
 
+main.add_command(curate_baseline)
 main.add_command(demo)
 main.add_command(replay)
 main.add_command(simulate)

@@ -35,8 +35,8 @@ def judged_metrics(
     )
     if not columns:
         message = (
-            f"{recording.path}: none of its metrics ({', '.join(recording.metrics)}) is a gauge "
-            "or a counter; record one, or say so in metrics.json"
+            f"{recording.path}: none of its metrics ({', '.join(recording.metrics)}) is a gauge, "
+            "a counter or counted; record one, or say so in metrics.json"
         )
         raise ValueError(message)
     rows = [recording.catalogue.of(recording.metrics[j]) for j in columns]
@@ -95,7 +95,7 @@ def refuse_unplayable(
 
 
 def _too_large(metric: Metric, value: Floats) -> bool:
-    if metric.kind == "counter":
+    if metric.kind in {"counter", "counts"}:
         return bool(np.abs(value) > LARGEST)
     with np.errstate(over="ignore"):  # infinite is too large
         return bool(np.abs(apply_transform(metric, value)) > LARGEST)

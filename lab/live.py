@@ -18,6 +18,8 @@ from ..agent.config import AgentSettings
 from ..agent.runtime import Agent
 from ..aggregator.config import AggregatorSettings
 from ..aggregator.decide.verdicts import Transition
+from ..aggregator.inputs import baseline_of
+from ..aggregator.pipelines import Pipelines
 from ..aggregator.runtime import Aggregator
 from ..settings.clock import ManualClock
 from ..settings.folder import Folder
@@ -45,8 +47,12 @@ class Live:
         interval: float = 1.0,
         listen: str = "127.0.0.1:0",
         cluster: str = "cluster",
+        baseline: Path | None = None,
     ) -> None:
-        """Take what each host reads, what is wired to what, and when the first tick is."""
+        """Take what each host reads, what is wired to what, and when the first tick is.
+
+        Agents and aggregator start from the ``baseline`` in that file.
+        """
         self.clock = ManualClock(began)
         self.agents: dict[str, Agent] = {}
         self._sources = dict(sources)
@@ -54,7 +60,11 @@ class Live:
         self._catalogue, self._topology = catalogue, topology
         self._interval = interval
         self._settings = AggregatorSettings(
-            listen=listen, expect_hosts=len(sources), horizon=horizon, cluster=cluster
+            listen=listen,
+            expect_hosts=len(sources),
+            horizon=horizon,
+            cluster=cluster,
+            baseline=baseline,
         )
         self._moved = asyncio.Event()
         self._round_at = began
@@ -92,10 +102,17 @@ class Live:
             catalogue=self._catalogue,
             topology=self._topology,
             paced=False,
+            minds=self._minds(),
         )
         await self.aggregator.start()
         self.aggregator.sessions.on_change = self._moved.set
         self._settings = self._settings.model_copy(update={"listen": self.aggregator.address})
+
+    def _minds(self) -> Pipelines:
+        baseline, why = baseline_of(self._settings.baseline)
+        if why:
+            raise ValueError(why)
+        return Pipelines(self._settings, self.clock, patient=True, baseline=baseline)
 
     async def stop_aggregator(self) -> None:
         """Stop the aggregator as SIGTERM does."""
@@ -105,7 +122,10 @@ class Live:
     async def start_agent(self, host: str) -> None:
         """Start the agent of ``host``, anew or again on what it left."""
         settings = AgentSettings(
-            aggregator=self.aggregator.address, host=host, tick_seconds=self._interval
+            aggregator=self.aggregator.address,
+            host=host,
+            tick_seconds=self._interval,
+            baseline=self._settings.baseline,
         )
         folder = self._state_dir / "agents" / host
         self._starts += 1

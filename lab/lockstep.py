@@ -11,12 +11,15 @@ import numpy.typing as npt
 
 from ..adapters.catalogue import Metric, apply_transform
 from ..adapters.topology.model import Topology
+from ..agent.columns import Columns
 from ..agent.evidence import Evidence
 from ..agent.fold import Block, Fold
 from ..agent.rates import Rates
+from ..agent.warm import Warm
 from ..aggregator.decide.verdicts import Transition
 from ..aggregator.pipeline import Pipeline, StepResult
 from ..aggregator.state.fleet import build_fleet
+from ..proto.baseline_file import Baseline
 from ..proto.messages import Down, Inventory, ShardRow
 
 Floats = npt.NDArray[np.float64]
@@ -39,31 +42,46 @@ class Lockstep:
         q: float = 0.1,
         intervals: Sequence[float] | None = None,
         fixed_rungs: bool = False,
+        baseline: Baseline | None = None,
     ) -> None:
         """Take who and what is measured each ``interval`` s; ``horizon`` s is an epoch.
 
-        ``intervals`` (M,) are the metrics' own where some are read more seldom than the clock
+        ``metrics`` are the columns; R of them are read, the others are scores of those.
+        ``intervals`` (R,) are the metrics' own where some are read more seldom than the clock
         ticks; ``fixed_rungs`` keeps the block lengths of ``metrics`` whatever the plan learns.
+        A ``baseline`` is what agent and aggregator start from where it fits.
         """
-        self._metrics = tuple(metrics)
+        columns = Columns.of(metrics)
+        read = self._metrics = columns.read
         inventory = _inventory(topology, shards, metrics)
         self.fleet = build_fleet([inventory], topology, metrics)
         self.pipeline = Pipeline(
-            self.fleet, shortest=shortest, horizon=horizon, q=q, fixed_rungs=fixed_rungs
+            self.fleet,
+            shortest=shortest,
+            horizon=horizon,
+            q=q,
+            fixed_rungs=fixed_rungs,
+            baseline=baseline,
         )
-        self.evidence = Evidence(inventory)
-        own = [interval] * len(metrics) if intervals is None else list(intervals)
-        self._fold = Fold((len(shards), len(metrics)), interval, own)
-        counters = [j for j, m in enumerate(metrics) if m.kind == "counter"]
+        warm = None if baseline is None else Warm.of(baseline, inventory)
+        self.evidence = Evidence(inventory, warm)
+        own = [interval] * len(read) if intervals is None else list(intervals)
+        self._fold = Fold((len(shards), len(metrics)), interval, own, columns)
+        counters = [j for j, m in enumerate(read) if m.kind in {"counter", "counts"}]
         self._rates = Rates(counters, [own[j] for j in counters])
         self._follow(self.pipeline.step(0.0, ()))
 
     def play(self, ticks: Iterable[tuple[float, Floats]]) -> Iterator[Transition]:
-        """Yield the transitions that ``ticks`` of (seconds, raw readings (S, M)) cause."""
+        """Yield the transitions that ``ticks`` of (seconds, raw readings (S, R)) cause."""
         for at, readings in ticks:
             blocks = self._fold.push(at, self._judged(at, readings))
             if blocks:
                 yield from self.take(at, blocks)
+
+    def warmed(self) -> tuple[str, ...]:
+        """Return, once, what became of the baseline: who starts from it, who learns and why."""
+        cold = [f"{scope}: {why}" for scope, why in self.pipeline.planner.change.cold]
+        return (*self.evidence.drain_said(), *cold)
 
     def take(self, at: float, blocks: Sequence[Block]) -> Iterator[Transition]:
         """Pass the blocks of a tick up, their summaries down and their evidence up, all at ``at``.

@@ -12,13 +12,15 @@ import click
 from rich.console import Console
 from rich.progress import Progress, track
 
-from ..adapters.catalogue import LADDER
+from ..adapters.catalogue import JOINT, LADDER
 from ..adapters.document import BadDocument
 from ..adapters.recording import Recording
 from ..adapters.recording_read import read_recording, read_truth, refuse_strangers
+from ..adapters.scored import with_scores
 from ..aggregator.decide.verdicts import Transition
 from ..aggregator.plan.abstain import Abstention
-from ..settings.refused import OneLine, Refused
+from ..proto.baseline_file import Baseline, load_baseline
+from ..settings.refused import OneLine, Refused, warn
 from .judged import (
     judged_metrics,
     not_judged,
@@ -50,6 +52,13 @@ from .ticks import Ticks, ticks_of
 )
 @click.option("--margin", type=float, metavar="SHARE", help="level margin, 0.05 for 5 %")
 @click.option("--q", type=float, default=0.1, show_default=True, help="level of e-BH, in (0, 1]")
+@click.option(
+    "--baseline",
+    "learned",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="start from what curate-baseline learned",
+)
 @click.option("--score", "scored", is_flag=True, help="compare with the recording's truth.json")
 def replay(  # noqa: PLR0913 - one parameter for each option of the command line
     *,
@@ -58,6 +67,7 @@ def replay(  # noqa: PLR0913 - one parameter for each option of the command line
     block: int | None,
     margin: float | None,
     q: float,
+    learned: Path | None,
     scored: bool,
 ) -> None:
     """Play the recording in FOLDER and print the transitions of every verdict.
@@ -69,11 +79,16 @@ def replay(  # noqa: PLR0913 - one parameter for each option of the command line
         recording = _read(folder)
         if truth is not None:
             refuse_strangers(truth, recording.topology)
-        player = Player(recording, ticks_of(recording), block=block, margin=margin, q=q)
+        known = None if learned is None else load_baseline(learned)
+        player = Player(
+            recording, ticks_of(recording), block=block, margin=margin, q=q, baseline=known
+        )
     except (BadDocument, ValueError, OSError) as bad:
         raise Refused(str(bad)) from None
     _say_what_is_not_played(recording)
     done = _tell_transitions(player, transition_json if as_json else transition_text)
+    for line in player.lockstep.warmed():
+        warn(line)
     if truth is not None:
         result = score(truth, done, player.open)
         click.echo(score_json(result) if as_json else score_text(result))
@@ -99,7 +114,7 @@ class Tell(Protocol):
 class Player:
     """One recording and the lock-step that plays it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one parameter for each thing that a play depends on
         self,
         recording: Recording,
         ticks: Ticks,
@@ -107,6 +122,7 @@ class Player:
         block: int | None = None,
         margin: float | None = None,
         q: float = 0.1,
+        baseline: Baseline | None = None,
     ) -> None:
         """Lay out the play; raise ``ValueError`` with one line for numbers that cannot be."""
         _refuse_options(recording, ticks, block, q)
@@ -118,16 +134,18 @@ class Player:
             for interval, metric in zip(own, metrics, strict=True)
         )
         self._recording, self._ticks, self._columns = recording, ticks, list(columns)
+        read = [with_rungs_from(m, rung) for m, rung in zip(metrics, shortest, strict=True)]
         self.lockstep = Lockstep(
             recording.topology,
             recording.shards,
-            [with_rungs_from(m, rung) for m, rung in zip(metrics, shortest, strict=True)],
+            with_scores(read, jointly=JOINT in recording.catalogue.scores),
             interval=ticks.interval,
             shortest=min(shortest),
             horizon=ticks.seconds,
             q=q,
             intervals=own,
             fixed_rungs=block is not None,
+            baseline=baseline,
         )
 
     @property

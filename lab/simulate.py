@@ -86,7 +86,8 @@ def preset(name: str, shards: int | None, ticks: int | None) -> Preset:
     "faults",
     multiple=True,
     metavar="NODE:METRIC:WHAT@ONSET[-END]",
-    help="WHAT: +4sd, -8%, slope+4sd, spread*3, flatline, missing; METRIC may be *",
+    help="WHAT: +4sd, -8%, slope+4sd, spread*3, wave+1sd/6, spikes+8sd/20, flatline, missing; "
+    "METRIC may be *",
 )
 @click.option("--missing", type=float, default=0.0, help="share of readings lost, in [0, 1)")
 @click.option("--tails", type=float, help="Student noise of that many degrees, above 2")

@@ -24,6 +24,7 @@ def transition_json(transition: Transition) -> str:
         node=transition.node,
         level=transition.level,
         channel=transition.channel,
+        family=transition.family,
         guarantee=transition.guarantee,
         validity_class=transition.validity_class,
         log_e=_number(transition.log_e),

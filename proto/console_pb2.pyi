@@ -178,6 +178,7 @@ class Verdict(google.protobuf.message.Message):
     STATE_FIELD_NUMBER: builtins.int
     OWNER_FIELD_NUMBER: builtins.int
     CORRELATIONAL_NOT_CAUSAL_FIELD_NUMBER: builtins.int
+    FAMILY_FIELD_NUMBER: builtins.int
     EFFECT_FIELD_NUMBER: builtins.int
     STATE_SINCE_NS_FIELD_NUMBER: builtins.int
     id: builtins.str
@@ -199,6 +200,8 @@ class Verdict(google.protobuf.message.Message):
     """"open", "acknowledged", "recovering" """
     owner: builtins.str
     correlational_not_causal: builtins.bool
+    family: builtins.str
+    """of scores, that carried most: "A mean", "D oscillation", …"""
     state_since_ns: builtins.int
     """when it took the state that it has"""
     @property
@@ -224,11 +227,12 @@ class Verdict(google.protobuf.message.Message):
         state: builtins.str = ...,
         owner: builtins.str = ...,
         correlational_not_causal: builtins.bool = ...,
+        family: builtins.str = ...,
         effect: global___Effect | None = ...,
         state_since_ns: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["effect", b"effect"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["channel", b"channel", "correlational_not_causal", b"correlational_not_causal", "effect", b"effect", "guarantee", b"guarantee", "id", b"id", "level", b"level", "log_e", b"log_e", "metrics", b"metrics", "node", b"node", "opened_ns", b"opened_ns", "owner", b"owner", "reason", b"reason", "since_ns", b"since_ns", "state", b"state", "state_since_ns", b"state_since_ns", "validity_class", b"validity_class"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["channel", b"channel", "correlational_not_causal", b"correlational_not_causal", "effect", b"effect", "family", b"family", "guarantee", b"guarantee", "id", b"id", "level", b"level", "log_e", b"log_e", "metrics", b"metrics", "node", b"node", "opened_ns", b"opened_ns", "owner", b"owner", "reason", b"reason", "since_ns", b"since_ns", "state", b"state", "state_since_ns", b"state_since_ns", "validity_class", b"validity_class"]) -> None: ...
 
 global___Verdict = Verdict
 
@@ -417,6 +421,7 @@ class Part(google.protobuf.message.Message):
     VALIDITY_CLASS_FIELD_NUMBER: builtins.int
     SINCE_NS_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    FAMILY_FIELD_NUMBER: builtins.int
     channel: builtins.str
     """"fast change", "slow change", "level" """
     metric: builtins.str
@@ -427,6 +432,7 @@ class Part(google.protobuf.message.Message):
     since_ns: builtins.int
     reason: builtins.str
     """what keeps it from a better class"""
+    family: builtins.str
     def __init__(
         self,
         *,
@@ -438,8 +444,9 @@ class Part(google.protobuf.message.Message):
         validity_class: builtins.str = ...,
         since_ns: builtins.int = ...,
         reason: builtins.str = ...,
+        family: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["channel", b"channel", "log_m", b"log_m", "metric", b"metric", "reason", b"reason", "rung", b"rung", "since_ns", b"since_ns", "validity_class", b"validity_class", "weight", b"weight"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["channel", b"channel", "family", b"family", "log_m", b"log_m", "metric", b"metric", "reason", b"reason", "rung", b"rung", "since_ns", b"since_ns", "validity_class", b"validity_class", "weight", b"weight"]) -> None: ...
 
 global___Part = Part
 

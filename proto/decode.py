@@ -5,16 +5,18 @@ may rely on shapes, domains and bounds. Every function raises ``BadMessage`` and
 Arrays may be views that cannot be written.
 """
 
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from . import held as open_rows
 from . import refuse
+from .columns import Laid, joined
 from .messages import (
     Bits,
     ChangePlan,
+    CountsPlan,
     Down,
     Float32s,
     Inventory,
@@ -33,7 +35,6 @@ from .schema import ingest
 Ints = npt.NDArray[np.int64]
 Shape = tuple[int, int]  # shards and metrics of the inventory that a message follows
 
-SCORE: Final = "mean"  # the only score of a stream that this version understands
 LAGS, BASELINE = 3, 100  # numbers of a stream in ``lags`` and ``baseline``
 MOST_WINDOWS = 16  # lengths in one message
 MOST_RUNS = 16  # lengths of runs in a level report
@@ -47,17 +48,16 @@ def inventory(message: ingest.Inventory) -> Inventory:
         raise BadMessage(("Inventory", "shards"), f"has {len(shards)} of {refuse.MOST_SHARDS}")
     if len(streams) > refuse.MOST_METRICS:
         raise BadMessage(("Inventory", "streams"), f"has {len(streams)} of {refuse.MOST_METRICS}")
-    for row in streams:
-        if row.score != SCORE:
-            raise BadMessage(("Inventory", "streams"), f"score {row.score!r:.40} is not known")
     units = tuple(refuse.text(row.unit, ("Inventory", "unit")) for row in streams)
     found = Inventory(
         host=refuse.name(message.host, ("Inventory", "host")),
         version=message.version,
         shards=tuple(_shard(row) for row in shards),
-        metrics=tuple(refuse.name(row.metric, ("Inventory", "metric")) for row in streams),
+        metrics=tuple(map(_column, streams)),
         units=units if any(units) else (),
         boot_id=refuse.text(message.boot_id, ("Inventory", "boot_id")),
+        interval=refuse.number(message.interval_seconds, ("Inventory", "interval_seconds"), 0.0)
+        or 1.0,
     )
     refuse.each_once((row.id for row in found.shards), ("Inventory", "shards"))
     refuse.each_once(found.metrics, ("Inventory", "streams"))
@@ -84,6 +84,7 @@ def plan(message: ingest.Plan) -> Plan:
         from_block={_rung(r, "Plan"): _block(b, r, "Plan") for r, b in message.from_block.items()},
         epochs={r.shard: refuse.whole(r.epoch, ("Plan", "epoch")) for r in rows if r.epoch},
         direction={_name(m, "direction"): side for m, side in message.direction.items()},
+        counts=tuple(_counts_plan(cell) for cell in message.counts),
         held=open_rows.held_rows(message),
     )
 
@@ -91,7 +92,8 @@ def plan(message: ingest.Plan) -> Plan:
 def up1(message: ingest.Up1, host: str, shape: Shape) -> Up1:
     """Return block values of ``host``, whose inventory has ``shape`` (S, M)."""
     rung = _rung(message.rung, "Up1")
-    return Up1(
+    laid, shape = _laid(message, shape, "Up1")
+    found = Up1(
         host=host,
         rung=rung,
         block=_block(message.block, rung, "Up1"),
@@ -101,6 +103,7 @@ def up1(message: ingest.Up1, host: str, shape: Shape) -> Up1:
         plan=refuse.whole(message.plan, ("Up1", "plan")),
         inventory=message.inventory,
     )
+    return laid.whole(found)
 
 
 def downs(message: ingest.Down, shape: Shape) -> tuple[Down, ...]:
@@ -111,7 +114,9 @@ def downs(message: ingest.Down, shape: Shape) -> tuple[Down, ...]:
     rung = _rung(message.rung, "Down")
     block = _block(message.block, rung, "Down")
     order = refuse.whole(message.plan, ("Down", "plan"))
-    return tuple(_down(summary, rung, block, order, shape) for summary in message.summaries)
+    laid, shape = _laid(message, shape, "Down")
+    found = (_down(summary, rung, block, order, shape) for summary in message.summaries)
+    return tuple(map(laid.whole, found))
 
 
 def up2(message: ingest.Up2, host: str, shape: Shape) -> Up2:
@@ -120,7 +125,8 @@ def up2(message: ingest.Up2, host: str, shape: Shape) -> Up2:
     block = _block(message.block, rung, "Up2")
     if message.HasField("long_run") != message.HasField("long_run_scores"):
         raise BadMessage(("Up2", "long_run"), "must come with long_run_scores")
-    return Up2(
+    laid, shape = _laid(message, shape, "Up2")
+    found = Up2(
         host=host,
         rung=rung,
         block=block,
@@ -149,6 +155,7 @@ def up2(message: ingest.Up2, host: str, shape: Shape) -> Up2:
         inventory=message.inventory,
         held=open_rows.told(message, shape[0]),
     )
+    return laid.whole(found)
 
 
 def raw_ticks(message: ingest.RawTicks) -> RawTicks:
@@ -166,6 +173,20 @@ def raw_ticks(message: ingest.RawTicks) -> RawTicks:
         at=at,
         values=_finite(message.values, (len(at), len(message.metrics)), ("RawTicks", "values")),
     )
+
+
+def _column(row: ingest.StreamRow) -> str:
+    metric = refuse.name(row.metric, ("Inventory", "metric"))
+    return joined(metric, row.score, ("Inventory", "streams"))
+
+
+def _laid(
+    message: ingest.Up1 | ingest.Down | ingest.Up2, shape: Shape, name: str
+) -> tuple[Laid, Shape]:
+    """Return which columns a message has, and the shape of its arrays then."""
+    sent = message.columns if message.HasField("columns") else None
+    laid = Laid(sent, shape[1], (name, "columns"))
+    return laid, (shape[0], laid.count)
 
 
 def _shard(row: ingest.Shard) -> ShardRow:
@@ -213,6 +234,25 @@ def _level(cell: ingest.LevelPlan) -> LevelPlan:
     )
 
 
+def _counts_plan(cell: ingest.CountsPlan) -> CountsPlan:
+    return CountsPlan(
+        metric=refuse.name(cell.metric, ("CountsPlan", "metric")),
+        group=refuse.name(cell.group, ("CountsPlan", "group")),
+        rung=_rung(cell.rung, "CountsPlan"),
+        odds=refuse.number(cell.odds, ("CountsPlan", "odds"), 1.0),
+        epoch=refuse.whole(cell.epoch, ("CountsPlan", "epoch")),
+    )
+
+
+def _total(summary: ingest.Summary, columns: int) -> Float32s | None:
+    if not summary.HasField("total"):
+        return None
+    values = _finite(summary.total, (columns,), ("Summary", "total"))
+    if (values < 0).any():
+        raise BadMessage(("Summary", "total"), "is below 0")
+    return values
+
+
 def _down(summary: ingest.Summary, rung: int, block: int, order: int, shape: Shape) -> Down:
     rows, columns = shape
     return Down(
@@ -224,6 +264,7 @@ def _down(summary: ingest.Summary, rung: int, block: int, order: int, shape: Sha
         count_demeaned=_counts(summary.count_demeaned, columns, ("Summary", "count_demeaned")),
         s3_demeaned=_finite(summary.s3_demeaned, (columns, 3), ("Summary", "s3_demeaned")),
         included=_included(summary.included, rows),
+        total=_total(summary, columns),
         plan=order,
     )
 

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from . import held as open_rows
+from .columns import split, thinned
 from .messages import (
     ChangePlan,
+    CountsPlan,
     Down,
     Inventory,
     LevelNotes,
@@ -25,9 +27,8 @@ from .messages import (
 from .pack import pack
 from .schema import ingest
 
-Cell = TypeVar("Cell", ChangePlan, LevelPlan)
+Cell = TypeVar("Cell", ChangePlan, LevelPlan, CountsPlan)
 
-SCORE = "mean"  # the only score of a stream that this version speaks of
 MOST_COUNTED = np.iinfo(np.uint16).max  # a group of more members is of so many
 
 
@@ -39,10 +40,11 @@ def inventory(message: Inventory) -> ingest.Inventory:
         version=message.version,
         shards=[_shard(row) for row in message.shards],
         streams=[
-            ingest.StreamRow(metric=metric, score=SCORE, unit=unit)
-            for metric, unit in zip(message.metrics, units, strict=True)
+            ingest.StreamRow(metric=metric, score=score, unit=unit)
+            for (metric, score), unit in zip(map(split, message.metrics), units, strict=True)
         ],
         boot_id=message.boot_id,
+        interval_seconds=message.interval,
     )
 
 
@@ -57,7 +59,9 @@ def plan(message: Plan, shards: Collection[str]) -> ingest.Plan:
     pools = {message.pools[shard] for shard in known}
     change = [cell for cell in message.change if cell.pool in pools]
     level = [cell for cell in message.level if cell.group in groups]
+    counts = [cell for cell in message.counts if cell.group in groups]
     told = {(c.metric, c.rung) for c in change} | {(v.metric, v.rung) for v in level}
+    told |= {(c.metric, c.rung) for c in counts}
     change += _first_of_each(message.change, told)
     level += _first_of_each(message.level, told)
     return ingest.Plan(
@@ -77,12 +81,14 @@ def plan(message: Plan, shards: Collection[str]) -> ingest.Plan:
         level=[_level(cell) for cell in level],
         direction=message.direction,
         horizon_seconds=message.horizon,
+        counts=[_counts(cell) for cell in counts],
         held=open_rows.held(message.held, known),
     )
 
 
 def up1(message: Up1) -> ingest.Up1:
     """Return block values as they travel."""
+    (message,), columns = thinned([message])
     return ingest.Up1(
         plan=message.plan,
         inventory=message.inventory,
@@ -91,6 +97,7 @@ def up1(message: Up1) -> ingest.Up1:
         x=pack(message.x, np.float32),
         offset=pack(message.offset, np.float32),
         eligible=pack(message.eligible, np.bool_),
+        columns=_listed(columns),
     )
 
 
@@ -102,17 +109,20 @@ def downs(messages: Sequence[Down]) -> ingest.Down:
     if len({(down.plan, down.rung, down.block) for down in messages}) != 1:
         text = f"{len(messages)} summaries of different blocks or plans cannot go together"
         raise ValueError(text)
+    messages, columns = thinned(messages)
     first = messages[0]
     return ingest.Down(
         plan=first.plan,
         rung=first.rung,
         block=first.block,
         summaries=[_summary(down) for down in messages],
+        columns=_listed(columns),
     )
 
 
 def up2(message: Up2) -> ingest.Up2:
     """Return evidence as it travels; log M must be rounded down already (``pack.floored``)."""
+    (message,), columns = thinned([message])
     return ingest.Up2(
         plan=message.plan,
         inventory=message.inventory,
@@ -134,6 +144,7 @@ def up2(message: Up2) -> ingest.Up2:
         long_run=_maybe(message.long_run, np.float32),
         long_run_scores=_maybe(message.long_run_scores, np.int32),
         review=None if message.review is None else _review(message.review),
+        columns=_listed(columns),
         held=open_rows.notes(message.held),
     )
 
@@ -192,6 +203,16 @@ def _level(cell: LevelPlan) -> ingest.LevelPlan:
     )
 
 
+def _counts(cell: CountsPlan) -> ingest.CountsPlan:
+    return ingest.CountsPlan(
+        metric=cell.metric,
+        group=cell.group,
+        rung=cell.rung,
+        odds=cell.odds,
+        epoch=cell.epoch,
+    )
+
+
 def _needed(change: int, level: int) -> ingest.Needed:
     return ingest.Needed(change=change, level=level)
 
@@ -204,6 +225,7 @@ def _summary(down: Down) -> ingest.Summary:
         count_demeaned=pack(np.minimum(down.count_demeaned, MOST_COUNTED), np.uint16),
         s3_demeaned=pack(down.s3_demeaned, np.float32),
         included=pack(down.included, np.bool_),
+        total=_maybe(down.total, np.float32),
     )
 
 
@@ -216,6 +238,11 @@ def _review(notes: LevelNotes) -> ingest.LevelReport:
         runs=pack(notes.runs, np.int32),
         plusses=pack(notes.plusses, np.int32),
     )
+
+
+def _listed(columns: npt.NDArray[np.int64] | None) -> ingest.Array | None:
+    """Return which columns a message has, or nothing where it has them all."""
+    return None if columns is None else pack(columns, np.uint16)
 
 
 def _dated(onset: npt.NDArray[np.int64]) -> ingest.Array | None:

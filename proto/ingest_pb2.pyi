@@ -4,7 +4,8 @@ isort:skip_file
 What passes between an agent and the aggregator: one bidirectional stream per host.
 
 Rows (S) follow the shards and columns (M) the streams of the inventory that a message names.
-Unless a field says otherwise NaN means "none", times are Unix nanoseconds, rungs are seconds
+A message with ``columns`` (growing) has only these, in every array: M is their number then, and
+of the others nothing is known. Unless a field says otherwise NaN means "none", times are Unix nanoseconds, rungs are seconds
 and a block is floor(host time / rung). Numbers of fields are never used again.
 """
 
@@ -319,7 +320,7 @@ class StreamRow(google.protobuf.message.Message):
     UNIT_FIELD_NUMBER: builtins.int
     metric: builtins.str
     score: builtins.str
-    """"mean" """
+    """"mean", "spread", "oscillation", "spike" or "joint" """
     unit: builtins.str
     def __init__(
         self,
@@ -341,9 +342,12 @@ class Inventory(google.protobuf.message.Message):
     SHARDS_FIELD_NUMBER: builtins.int
     STREAMS_FIELD_NUMBER: builtins.int
     BOOT_ID_FIELD_NUMBER: builtins.int
+    INTERVAL_SECONDS_FIELD_NUMBER: builtins.int
     host: builtins.str
     version: builtins.int
     boot_id: builtins.str
+    interval_seconds: builtins.float
+    """between two readings; 0: 1 s"""
     @property
     def shards(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Shard]: ...
     @property
@@ -356,8 +360,9 @@ class Inventory(google.protobuf.message.Message):
         shards: collections.abc.Iterable[global___Shard] | None = ...,
         streams: collections.abc.Iterable[global___StreamRow] | None = ...,
         boot_id: builtins.str = ...,
+        interval_seconds: builtins.float = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["boot_id", b"boot_id", "host", b"host", "shards", b"shards", "streams", b"streams", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["boot_id", b"boot_id", "host", b"host", "interval_seconds", b"interval_seconds", "shards", b"shards", "streams", b"streams", "version", b"version"]) -> None: ...
 
 global___Inventory = Inventory
 
@@ -474,6 +479,34 @@ class LevelPlan(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["epoch", b"epoch", "group", b"group", "largest_lambda", b"largest_lambda", "margin", b"margin", "metric", b"metric", "rung", b"rung"]) -> None: ...
 
 global___LevelPlan = LevelPlan
+
+@typing.final
+class CountsPlan(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    METRIC_FIELD_NUMBER: builtins.int
+    GROUP_FIELD_NUMBER: builtins.int
+    RUNG_FIELD_NUMBER: builtins.int
+    ODDS_FIELD_NUMBER: builtins.int
+    EPOCH_FIELD_NUMBER: builtins.int
+    metric: builtins.str
+    group: builtins.str
+    rung: builtins.int
+    odds: builtins.float
+    """at least 1: times those of its exposure that a member may err"""
+    epoch: builtins.int
+    def __init__(
+        self,
+        *,
+        metric: builtins.str = ...,
+        group: builtins.str = ...,
+        rung: builtins.int = ...,
+        odds: builtins.float = ...,
+        epoch: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["epoch", b"epoch", "group", b"group", "metric", b"metric", "odds", b"odds", "rung", b"rung"]) -> None: ...
+
+global___CountsPlan = CountsPlan
 
 @typing.final
 class Needed(google.protobuf.message.Message):
@@ -621,6 +654,7 @@ class Plan(google.protobuf.message.Message):
     LEVEL_FIELD_NUMBER: builtins.int
     DIRECTION_FIELD_NUMBER: builtins.int
     HORIZON_SECONDS_FIELD_NUMBER: builtins.int
+    COUNTS_FIELD_NUMBER: builtins.int
     HELD_FIELD_NUMBER: builtins.int
     id: builtins.int
     horizon_seconds: builtins.float
@@ -643,6 +677,8 @@ class Plan(google.protobuf.message.Message):
         """bad side of each metric: -1, 0 or 1"""
 
     @property
+    def counts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___CountsPlan]: ...
+    @property
     def held(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Held]: ...
     def __init__(
         self,
@@ -655,9 +691,10 @@ class Plan(google.protobuf.message.Message):
         level: collections.abc.Iterable[global___LevelPlan] | None = ...,
         direction: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
         horizon_seconds: builtins.float = ...,
+        counts: collections.abc.Iterable[global___CountsPlan] | None = ...,
         held: collections.abc.Iterable[global___Held] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["change", b"change", "direction", b"direction", "from_block", b"from_block", "held", b"held", "horizon_seconds", b"horizon_seconds", "id", b"id", "level", b"level", "needed", b"needed", "shards", b"shards"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["change", b"change", "counts", b"counts", "direction", b"direction", "from_block", b"from_block", "held", b"held", "horizon_seconds", b"horizon_seconds", "id", b"id", "level", b"level", "needed", b"needed", "shards", b"shards"]) -> None: ...
 
 global___Plan = Plan
 
@@ -673,6 +710,7 @@ class Up1(google.protobuf.message.Message):
     OFFSET_FIELD_NUMBER: builtins.int
     ELIGIBLE_FIELD_NUMBER: builtins.int
     FROZEN_FIELD_NUMBER: builtins.int
+    COLUMNS_FIELD_NUMBER: builtins.int
     plan: builtins.int
     inventory: builtins.int
     rung: builtins.int
@@ -693,6 +731,10 @@ class Up1(google.protobuf.message.Message):
     def frozen(self) -> global___Array:
         """bits [S]; not sent before there are freezes"""
 
+    @property
+    def columns(self) -> global___Array:
+        """u16; absent: all"""
+
     def __init__(
         self,
         *,
@@ -704,9 +746,10 @@ class Up1(google.protobuf.message.Message):
         offset: global___Array | None = ...,
         eligible: global___Array | None = ...,
         frozen: global___Array | None = ...,
+        columns: global___Array | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["eligible", b"eligible", "frozen", b"frozen", "offset", b"offset", "x", b"x"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["block", b"block", "eligible", b"eligible", "frozen", b"frozen", "inventory", b"inventory", "offset", b"offset", "plan", b"plan", "rung", b"rung", "x", b"x"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["columns", b"columns", "eligible", b"eligible", "frozen", b"frozen", "offset", b"offset", "x", b"x"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["block", b"block", "columns", b"columns", "eligible", b"eligible", "frozen", b"frozen", "inventory", b"inventory", "offset", b"offset", "plan", b"plan", "rung", b"rung", "x", b"x"]) -> None: ...
 
 global___Up1 = Up1
 
@@ -720,6 +763,7 @@ class Summary(google.protobuf.message.Message):
     COUNT_DEMEANED_FIELD_NUMBER: builtins.int
     S3_DEMEANED_FIELD_NUMBER: builtins.int
     INCLUDED_FIELD_NUMBER: builtins.int
+    TOTAL_FIELD_NUMBER: builtins.int
     group: builtins.str
     @property
     def count_raw(self) -> global___Array:
@@ -741,6 +785,10 @@ class Summary(google.protobuf.message.Message):
     def included(self) -> global___Array:
         """bits [S] of this host"""
 
+    @property
+    def total(self) -> global___Array:
+        """f32 [M] of counted columns; absent: none is"""
+
     def __init__(
         self,
         *,
@@ -750,9 +798,10 @@ class Summary(google.protobuf.message.Message):
         count_demeaned: global___Array | None = ...,
         s3_demeaned: global___Array | None = ...,
         included: global___Array | None = ...,
+        total: global___Array | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["count_demeaned", b"count_demeaned", "count_raw", b"count_raw", "included", b"included", "s3_demeaned", b"s3_demeaned", "s3_raw", b"s3_raw"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["count_demeaned", b"count_demeaned", "count_raw", b"count_raw", "group", b"group", "included", b"included", "s3_demeaned", b"s3_demeaned", "s3_raw", b"s3_raw"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["count_demeaned", b"count_demeaned", "count_raw", b"count_raw", "included", b"included", "s3_demeaned", b"s3_demeaned", "s3_raw", b"s3_raw", "total", b"total"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["count_demeaned", b"count_demeaned", "count_raw", b"count_raw", "group", b"group", "included", b"included", "s3_demeaned", b"s3_demeaned", "s3_raw", b"s3_raw", "total", b"total"]) -> None: ...
 
 global___Summary = Summary
 
@@ -764,12 +813,17 @@ class Down(google.protobuf.message.Message):
     RUNG_FIELD_NUMBER: builtins.int
     BLOCK_FIELD_NUMBER: builtins.int
     SUMMARIES_FIELD_NUMBER: builtins.int
+    COLUMNS_FIELD_NUMBER: builtins.int
     plan: builtins.int
     rung: builtins.int
     block: builtins.int
     @property
     def summaries(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Summary]:
         """one for each peer group of the host's shards"""
+
+    @property
+    def columns(self) -> global___Array:
+        """u16, of all summaries; absent: all"""
 
     def __init__(
         self,
@@ -778,8 +832,10 @@ class Down(google.protobuf.message.Message):
         rung: builtins.int = ...,
         block: builtins.int = ...,
         summaries: collections.abc.Iterable[global___Summary] | None = ...,
+        columns: global___Array | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["block", b"block", "plan", b"plan", "rung", b"rung", "summaries", b"summaries"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["columns", b"columns"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["block", b"block", "columns", b"columns", "plan", b"plan", "rung", b"rung", "summaries", b"summaries"]) -> None: ...
 
 global___Down = Down
 
@@ -922,6 +978,7 @@ class Up2(google.protobuf.message.Message):
     LONG_RUN_FIELD_NUMBER: builtins.int
     LONG_RUN_SCORES_FIELD_NUMBER: builtins.int
     REVIEW_FIELD_NUMBER: builtins.int
+    COLUMNS_FIELD_NUMBER: builtins.int
     HELD_FIELD_NUMBER: builtins.int
     plan: builtins.int
     inventory: builtins.int
@@ -976,6 +1033,10 @@ class Up2(google.protobuf.message.Message):
     @property
     def review(self) -> global___LevelReport: ...
     @property
+    def columns(self) -> global___Array:
+        """u16; absent: all"""
+
+    @property
     def held(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___HeldNote]: ...
     def __init__(
         self,
@@ -997,10 +1058,11 @@ class Up2(google.protobuf.message.Message):
         long_run: global___Array | None = ...,
         long_run_scores: global___Array | None = ...,
         review: global___LevelReport | None = ...,
+        columns: global___Array | None = ...,
         held: collections.abc.Iterable[global___HeldNote] | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["baseline", b"baseline", "change", b"change", "change_epoch", b"change_epoch", "change_onset", b"change_onset", "lags", b"lags", "learned", b"learned", "level", b"level", "level_epoch", b"level_epoch", "level_onset", b"level_onset", "long_run", b"long_run", "long_run_scores", b"long_run_scores", "review", b"review"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["baseline", b"baseline", "block", b"block", "change", b"change", "change_epoch", b"change_epoch", "change_onset", b"change_onset", "held", b"held", "inventory", b"inventory", "lags", b"lags", "learned", b"learned", "level", b"level", "level_epoch", b"level_epoch", "level_onset", b"level_onset", "long_run", b"long_run", "long_run_scores", b"long_run_scores", "plan", b"plan", "review", b"review", "rung", b"rung", "windows", b"windows"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["baseline", b"baseline", "change", b"change", "change_epoch", b"change_epoch", "change_onset", b"change_onset", "columns", b"columns", "lags", b"lags", "learned", b"learned", "level", b"level", "level_epoch", b"level_epoch", "level_onset", b"level_onset", "long_run", b"long_run", "long_run_scores", b"long_run_scores", "review", b"review"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["baseline", b"baseline", "block", b"block", "change", b"change", "change_epoch", b"change_epoch", "change_onset", b"change_onset", "columns", b"columns", "held", b"held", "inventory", b"inventory", "lags", b"lags", "learned", b"learned", "level", b"level", "level_epoch", b"level_epoch", "level_onset", b"level_onset", "long_run", b"long_run", "long_run_scores", b"long_run_scores", "plan", b"plan", "review", b"review", "rung", b"rung", "windows", b"windows"]) -> None: ...
 
 global___Up2 = Up2
 

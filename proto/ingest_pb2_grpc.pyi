@@ -4,7 +4,8 @@ isort:skip_file
 What passes between an agent and the aggregator: one bidirectional stream per host.
 
 Rows (S) follow the shards and columns (M) the streams of the inventory that a message names.
-Unless a field says otherwise NaN means "none", times are Unix nanoseconds, rungs are seconds
+A message with ``columns`` (growing) has only these, in every array: M is their number then, and
+of the others nothing is known. Unless a field says otherwise NaN means "none", times are Unix nanoseconds, rungs are seconds
 and a block is floor(host time / rung). Numbers of fields are never used again.
 """
 

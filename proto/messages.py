@@ -45,7 +45,12 @@ class ShardRow:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What a host has: its rows and columns until the next version; ``units`` of ``metrics``."""
+    """What a host has: its rows and columns until the next version.
+
+    ``metrics`` are the names of the columns: of a metric that is read, which is a column of its
+    own, or that and a score of it behind a slash. ``units`` are theirs; ``interval`` s lie between
+    two readings.
+    """
 
     host: str
     version: int
@@ -53,6 +58,7 @@ class Inventory:
     metrics: tuple[str, ...]
     units: tuple[str, ...] = ()
     boot_id: str = ""
+    interval: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,20 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class CountsPlan:
+    """Parameters of one counted metric of one peer group.
+
+    ``odds`` >= 1: times the odds of its exposure that a healthy member may err.
+    """
+
+    metric: str
+    group: str
+    rung: int
+    odds: float
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The only source of parameters; an agent chooses none.
 
@@ -125,6 +145,7 @@ class Plan:
     from_block: Mapping[int, int] = field(default_factory=dict)
     epochs: Mapping[str, int] = field(default_factory=dict)
     direction: Mapping[str, int] = field(default_factory=dict)
+    counts: tuple[CountsPlan, ...] = ()
     held: Mapping[str, Held] = field(default_factory=dict)
 
 
@@ -151,7 +172,8 @@ class Down:
     """Three central order statistics of one peer group, going down once per block.
 
     ``count`` (M,) and ``s3`` (M, 3) of raw values; the same of offset-demeaned values;
-    ``included`` (S,) rows of the receiving host that stand in them.
+    ``included`` (S,) rows of the receiving host that stand in them. ``total`` (M,) is the sum of
+    the group's raw values in columns that are counted, NaN in the others; None = none is.
     """
 
     group: str
@@ -163,6 +185,7 @@ class Down:
     s3_demeaned: Float32s
     included: Bits
     plan: int = 0
+    total: Float32s | None = None
 
 
 @dataclass(frozen=True, slots=True)

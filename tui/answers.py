@@ -26,6 +26,7 @@ class Part:
     validity_class: str
     since: float
     reason: str
+    family: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,7 @@ def verdict(message: console.Verdict) -> Verdict:
         state=_line(message.state),
         owner=_line(message.owner),
         correlational_not_causal=message.correlational_not_causal,
+        family=_line(message.family),
         turned=_seconds(message.state_since_ns),
         effect=_effect(message.effect) if message.HasField("effect") else None,
     )
@@ -155,6 +156,7 @@ def explanation(message: console.Explanation) -> Explanation:
                 validity_class=_line(part.validity_class),
                 since=_seconds(part.since_ns),
                 reason=_line(part.reason),
+                family=_line(part.family),
             )
             for part in message.parts
         ),

@@ -141,6 +141,7 @@ def _verdict_json(verdict: Verdict) -> dict[str, object]:
         "node": verdict.node,
         "level": verdict.level,
         "channel": verdict.channel,
+        "family": verdict.family,
         "kind": verdict.kind,
         "guarantee": verdict.guarantee,
         "validity_class": verdict.validity_class,

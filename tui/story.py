@@ -13,6 +13,7 @@ from .format import age, bound, evidence, full_moment, moment, number, sparkline
 from .marks import OF_KIND, glyph
 from .view import LEARNS_BLOCKS, Effect, State, Verdict, View
 
+USUAL = "A mean"  # family of scores
 CORRELATION = "Correlational, not causal: this says where and since when, not why."
 
 
@@ -37,10 +38,14 @@ def header(
 
 
 def standing(verdict: Verdict) -> str:
-    """Return what may be relied on: ``change · controlled · construction · 10^5.1 · open``."""
+    """Return what may be relied on: ``change · controlled · construction · 10^5.1 · open``.
+
+    The family of scores stands behind the channel unless it is the usual one.
+    """
     if verdict.kind == "fact":
         return f"fact · {verdict.state}"
-    parts = (verdict.channel, verdict.guarantee, verdict.validity_class)
+    family = "" if verdict.family == USUAL else verdict.family
+    parts = (verdict.channel, family, verdict.guarantee, verdict.validity_class)
     return " · ".join((*(p for p in parts if p), evidence(verdict.log_e), verdict.state))
 
 

@@ -87,6 +87,7 @@ class Verdict:
     state: str
     owner: str
     correlational_not_causal: bool
+    family: str = ""
     turned: float = float("nan")  # when it took the state that it has
     effect: Effect | None = None
 

@@ -12,9 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-Shape = Literal["step", "slope", "spread", "flatline", "missing"]
+Ints = npt.NDArray[np.int64]
+Shape = Literal["step", "slope", "spread", "oscillation", "spikes", "flatline", "missing"]
 Unit = Literal["sd", "fraction", "factor"]
 
+WAVES = frozenset({"oscillation", "spikes"})  # that come again each period
+SHORTEST_PERIOD = 2  # ticks
 RAMP = 1000  # ticks in which a slope grows by its size
 _LARGEST = 1e30  # of a size: what is larger overflows the readings
 
@@ -39,8 +42,10 @@ class Fault:
     """One thing that is wrong with ``node`` (all shards beneath it) from ``onset`` to ``end``.
 
     ``metric`` is a name or ``*``. A *step* adds ``size``, a *slope* grows by it every 1,000 ticks,
-    *spread* multiplies the own noise by it, *flatline* repeats the first value, *missing* gives
-    none. ``unit`` of a step or slope: marginal sd of the own noise, or fraction of the value.
+    *spread* multiplies the own noise by it, *oscillation* adds a sine of that amplitude every
+    ``period`` ticks, *spikes* add it, up and down in turn, every ``period`` ticks (these three
+    leave the mean where it is), *flatline* repeats the first value, *missing* gives none.
+    ``unit`` of a size: marginal sd of the own noise, or fraction of the value.
     Ticks count from 0; ``end`` is the first healthy tick, None for never.
     """
 
@@ -51,6 +56,7 @@ class Fault:
     onset: int = 0
     end: int | None = None
     unit: Unit = "sd"
+    period: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a span without ticks, and a size that leaves no value."""
@@ -58,6 +64,9 @@ class Fault:
             raise BadFault(self.node, "it ends before it begins", "write @ONSET or @ONSET-END")
         if not abs(self.size) <= _LARGEST:
             raise BadFault(self.node, "its size is too large", "write a size of at most 1e30")
+        if self.shape in WAVES and self.period < SHORTEST_PERIOD:
+            todo = f"write /{SHORTEST_PERIOD} or more ticks"
+            raise BadFault(self.node, f"its period is {self.period} ticks", todo)
         if self.unit == "fraction" and self.size <= -1:
             raise BadFault(self.node, "it takes all there is", "write more than -100%")
 
@@ -73,9 +82,13 @@ class Fault:
             raise BadFault(self.node, what, "write a gentler slope or end it with @ONSET-END")
 
 
-_GRAMMAR = "write NODE:METRIC:WHAT@ONSET[-END], WHAT like +4sd, -8%, slope+4sd, spread*3, flatline"
+_GRAMMAR = (
+    "write NODE:METRIC:WHAT@ONSET[-END], WHAT like +4sd, -8%, slope+4sd, spread*3, wave+1sd/6, "
+    "spikes+8sd/20, flatline"
+)
 _WHAT = re.compile(
     r"(?:(?P<shape>slope)?(?P<shift>[+-](?:\d+\.?\d*|\.\d+))(?P<unit>sd|%)"
+    r"|(?P<wave>wave|spikes)\+(?P<size>\d+\.?\d*|\.\d+)(?P<of>sd|%)/(?P<period>\d+)"
     r"|spread\*(?P<factor>\d+\.?\d*|\.\d+)"
     r"|(?P<plain>flatline|missing))"
     r"@(?P<onset>\d+)(?:-(?P<end>\d+))?"
@@ -86,7 +99,8 @@ def parse_fault(text: str) -> Fault:
     """Return the fault that ``text`` describes; raise ``BadFault``.
 
     ``NODE:METRIC:WHAT@ONSET[-END]`` with ticks from 0; WHAT is ``+4sd``, ``-8%``, ``slope+4sd``,
-    ``slope-8%`` (each 1,000 ticks), ``spread*3``, ``flatline`` or ``missing``.
+    ``slope-8%`` (each 1,000 ticks), ``spread*3``, ``wave+1sd/6`` (a sine every six ticks),
+    ``spikes+8sd/20`` (up and down in turn, one every 20 ticks), ``flatline`` or ``missing``.
     """
     parts = text.rsplit(":", 2)
     found = _WHAT.fullmatch(parts[-1])
@@ -106,6 +120,8 @@ def _fault(node: str, metric: str, found: re.Match[str], onset: int, end: int | 
         return Fault(node, metric, "flatline", 0.0, onset, end)
     if found["plain"] == "missing":
         return Fault(node, metric, "missing", 0.0, onset, end)
+    if found["wave"]:
+        return _wave(node, metric, found, onset, end)
     if found["factor"]:
         return Fault(node, metric, "spread", float(found["factor"]), onset, end, "factor")
     shape: Shape = "slope" if found["shape"] else "step"
@@ -113,6 +129,14 @@ def _fault(node: str, metric: str, found: re.Match[str], onset: int, end: int | 
     if found["unit"] == "%":
         return Fault(node, metric, shape, size / 100, onset, end, "fraction")
     return Fault(node, metric, shape, size, onset, end, "sd")
+
+
+def _wave(node: str, metric: str, found: re.Match[str], onset: int, end: int | None) -> Fault:
+    shape: Shape = "spikes" if found["wave"] == "spikes" else "oscillation"
+    size, period = float(found["size"]), int(found["period"])
+    if found["of"] == "%":
+        return Fault(node, metric, shape, size / 100, onset, end, "fraction", period)
+    return Fault(node, metric, shape, size, onset, end, "sd", period)
 
 
 class Planted:
@@ -139,13 +163,12 @@ class Planted:
                 noise[np.ix_(ticks, rows, columns)] *= fault.size
 
     def shift(self, values: Floats, sd: Floats, start: int) -> None:
-        """Add steps and slopes to ``values`` (T, S, M) in place; ``sd`` is (M,)."""
+        """Add steps, slopes, waves and spikes to ``values`` (T, S, M) in place; ``sd`` is (M,)."""
         for fault, rows, columns in self._cells:
-            if fault.shape in {"step", "slope"}:
+            if fault.shape in {"step", "slope"} | WAVES:
                 ticks = _span(fault, start, len(values))
                 cells = np.ix_(ticks, rows, columns)
-                grown = (ticks + start + 1 - fault.onset) / RAMP if fault.shape == "slope" else 1.0
-                size = np.broadcast_to(fault.size * grown, ticks.shape)[:, None, None]
+                size = fault.size * _course(fault, ticks + start - fault.onset)[:, None, None]
                 unit = sd[columns] if fault.unit == "sd" else values[cells]
                 values[cells] += size * unit
 
@@ -174,6 +197,19 @@ def _cells(
         todo = f"use * or one of: {', '.join(metrics)}"
         raise BadFault(fault.node, f"there is no metric {fault.metric!r}", todo)
     return np.array(rows[fault.node], dtype=np.int64), np.array(columns, dtype=np.int64)
+
+
+def _course(fault: Fault, ticks: Ints) -> Floats:
+    """Return how much of its size a fault has (T,), so many ``ticks`` after its onset."""
+    if fault.shape == "slope":
+        return (ticks + 1) / RAMP
+    if fault.shape == "oscillation":
+        wave: Floats = np.sin(2 * np.pi * ticks / fault.period)
+        return wave
+    if fault.shape == "spikes":
+        nth, within = np.divmod(ticks, fault.period)
+        return np.where(within == 0, np.where(nth % 2 == 0, 1.0, -1.0), 0.0)
+    return np.ones(len(ticks))
 
 
 def _span(fault: Fault, start: int, length: int) -> npt.NDArray[np.int64]:

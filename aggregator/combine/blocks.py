@@ -48,7 +48,8 @@ class Blocks:
         like = [f"{s.sku},{s.job},{s.role}" for s in fleet.shards]
         self._loadings = Loadings(like, len(fleet.metrics))
         self._contrasts = Contrasts(fleet, horizon)
-        self._summariser = Summariser(fleet.group_rows(), len(fleet.rows))
+        counted = np.array([j for j, m in enumerate(fleet.metrics) if m.counted], dtype=np.int64)
+        self._summariser = Summariser(fleet.group_rows(), len(fleet.rows), counted)
         self.senders: Mapping[str, tuple[int, ...]] = {
             host: tuple(int(g) for g in np.unique(fleet.group[rows]))
             for host, rows in fleet.hosts.items()
@@ -102,5 +103,6 @@ class Blocks:
                 count_demeaned=place.back(found.count_demeaned[g], 0),
                 s3_demeaned=place.back(found.s3_demeaned[g], np.nan),
                 included=held.eligible[place.rows],
+                total=None if found.total is None else place.back(found.total[g], np.nan),
                 plan=plan,
             )

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from ...adapters.catalogue import together
+from ...engine.joint_rows import Together
 from ...engine.outcome import Outcome, Summary
 from ...engine.peers import FEWEST
 from ...engine.ranks import stream_key
@@ -172,8 +174,10 @@ class Contrasts:
             dtype=np.uint64,
         ).reshape(len(self._rows), len(self._fleet.metrics))
         horizon = max(1, round(self._horizon / rung))
+        column, columns = together([m.name for m in self._fleet.metrics])
+        jointly = Together(column, np.array(columns, dtype=np.int64))
         return _Rung(
-            change=Streams(keys, self._direction, horizon),
+            change=Streams(keys, self._direction, horizon, jointly),
             level=Streams(keys, self._direction, horizon),
             usual=np.zeros(keys.shape),
         )

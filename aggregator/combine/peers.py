@@ -20,20 +20,29 @@ SMALLEST = 8  # members that a class of groups is at least laid out for
 
 @dataclass(frozen=True, slots=True)
 class Summaries:
-    """Per group: members with a value ``count`` (G, M) and central order statistics (G, M, 3)."""
+    """Per group: members with a value ``count`` (G, M) and central order statistics (G, M, 3).
+
+    ``total`` (G, M) is the sum of the members' values in counted columns, NaN elsewhere; None =
+    nothing is counted.
+    """
 
     count_raw: Ints
     s3_raw: Float32s
     count_demeaned: Ints
     s3_demeaned: Float32s
+    total: Float32s | None = None
 
 
 class Summariser:
     """Summaries of many groups at once: groups of similar size are sorted in one go."""
 
-    def __init__(self, members: Sequence[Ints], rows: int) -> None:
-        """Take the rows of each group, out of ``rows``."""
+    def __init__(self, members: Sequence[Ints], rows: int, counted: Ints | None = None) -> None:
+        """Take the rows of each group, out of ``rows``, and the columns that are ``counted``."""
         self._groups = len(members)
+        self._counted = np.zeros(0, dtype=np.int64) if counted is None else counted
+        self._group = np.zeros(rows, dtype=np.int64)
+        for g, mine in enumerate(members):
+            self._group[mine] = g
         self._classes: list[tuple[Ints, Ints]] = []
         size = np.array([len(m) for m in members], dtype=np.int64)
         width = np.maximum(SMALLEST, 2 ** np.ceil(np.log2(np.maximum(size, 1)))).astype(np.int64)
@@ -65,4 +74,13 @@ class Summariser:
             count, three = found.count.reshape(shape), found.s3.reshape(*shape, 3)
             counts[0][place], counts[1][place] = count[:, :c], count[:, c:]
             s3[0][place], s3[1][place] = three[:, :c], three[:, c:]
-        return Summaries(counts[0], s3[0], counts[1], s3[1])
+        total = self._totals(x, eligible, counts[0]) if self._counted.size else None
+        return Summaries(counts[0], s3[0], counts[1], s3[1], total)
+
+    def _totals(self, x: Float32s, eligible: Bools, count: Ints) -> Float32s:
+        out = np.full(count.shape, np.nan, dtype=np.float32)
+        for j in self._counted:
+            known = np.flatnonzero(eligible & np.isfinite(x[:, j]))
+            total = np.bincount(self._group[known], x[known, j], minlength=self._groups)
+            out[:, j] = np.where(count[:, j] > 0, total, np.nan)
+        return out

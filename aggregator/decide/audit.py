@@ -38,6 +38,7 @@ def of_transition(made: Transition, q: float, books: Books) -> Audit:
         "to": after,
         "level": made.level,
         "channel": made.channel,
+        "family": made.family,
         "guarantee": made.guarantee,
         "validity_class": made.validity_class,
         "log_e": made.log_e,
@@ -78,6 +79,7 @@ def _parts(books: Books, row: int) -> Iterator[tuple[Mapping[str, object], int]]
         record = {
             "channel": CHANNELS[part],
             "metric": books.fleet.metrics[column].name,
+            "family": books.fleet.metrics[column].family,
             "rung": int(parts.rungs[at]),
             "log_m": float(log_m[part, column]),
             "weight": float(parts.weights[at]),

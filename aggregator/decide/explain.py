@@ -3,10 +3,21 @@
 Apart, because the same sentence goes to the log, to the terminal and to DeploySignal.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log
 
+from ...adapters.catalogue import COUNTS, split
 from ..state.evidence import Lead
+
+# What a metric, or several, have done, by the score that says so.
+_PHRASES = {
+    "mean": ("{} has changed", "{} have changed"),
+    "spread": ("the spread of {} has changed", "the spreads of {} have changed"),
+    "oscillation": ("{} oscillates more than it did", "{} oscillate more than they did"),
+    "spike": ("{} has larger spikes than it had", "{} have larger spikes than they had"),
+    "joint": ("the way its metrics go together has changed",) * 2,
+}
 
 E_LIMIT = 4.0  # nats up to which e itself is easier to read than its power of ten
 
@@ -43,16 +54,26 @@ def reason_opened(
 
 
 def _claim(lead: Lead) -> str:
-    """Return which metrics do what, the two strongest by name."""
-    more = len(lead.metrics) - 2
-    if more > 0:
-        what = f"{lead.metrics[0]}, {lead.metrics[1]} and {more} more"
-    else:
-        what = " and ".join(lead.metrics)
-    one = len(lead.metrics) == 1
+    """Return which metrics do what: those of the score that carries most, then the others."""
+    if lead.family == COUNTS:  # the strongest, which is counted, and the others
+        first, *rest = lead.metrics
+        claim = f"too many {first}"
+        return f"{claim} (also {_named(rest)})" if rest else claim
+    score = split(lead.metrics[0])[1]
+    names = [base for base, other in map(split, lead.metrics) if other == score]
+    beside = [name for name in lead.metrics if split(name)[1] != score]
+    what, one = _named(names), len(names) == 1
     if lead.channel == "level":
-        return f"{what} {'is' if one else 'are'} out of family"
-    return f"{what} {'has' if one else 'have'} changed"
+        claim = f"{what} {'is' if one else 'are'} out of family"
+    else:
+        claim = _PHRASES[score][0 if one else 1].format(what)
+    return f"{claim} (also {_named(beside)})" if beside else claim
+
+
+def _named(names: Sequence[str]) -> str:
+    """Return the two strongest by name, the others by number."""
+    more = len(names) - 2
+    return f"{names[0]}, {names[1]} and {more} more" if more > 0 else " and ".join(names)
 
 
 def _guarantee(lead: Lead, passed: Passed) -> str:

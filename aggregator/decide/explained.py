@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from ...adapters.catalogue import COUNTS
 from ...engine.change import LEARNING_BLOCKS
 from ...engine.evalue import Validity
 from ...engine.peers import FEWEST
@@ -42,6 +43,7 @@ class Part:
     validity_class: str
     since: float
     reason: str
+    family: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ def _parts(books: Books, row: int, learns: Bools) -> Iterator[Part]:
     for part, column in np.argwhere(parts.weights[:, :, row] > 0).tolist():
         at = (part, column, row)
         yield Part(
-            channel=CHANNELS[part],
+            channel=_channel(books.fleet, part, column),
             metric=books.fleet.metrics[column].name,
             rung=int(parts.rungs[at]),
             log_m=float(log_m[part, column]),
@@ -138,6 +140,7 @@ def _parts(books: Books, row: int, learns: Bools) -> Iterator[Part]:
             validity_class=Validity(int(parts.validity[at])).word,
             since=float(since[part, column]),
             reason=_short(books, row, part, column, learning=bool(learns[part, column])),
+            family=books.fleet.metrics[column].family,
         )
 
 
@@ -197,7 +200,7 @@ def _learning(books: Books, row: int, learns: Bools) -> Iterator[str]:
         what = f"{channel} of {_metrics(books.fleet, columns.tolist())} is learning"
         if part == LEVEL:
             group = int(books.fleet.group[row])
-            yield f"{what}: {books.planner.level.reason(group, int(columns[0]))}"
+            yield f"{what}: {books.planner.why_no_level(group, int(columns[0]))}"
             continue
         least = _blocks(books, part, row, columns.tolist())
         rest = "" if least < LEARNING_BLOCKS else ", and waits for the others of its pool"
@@ -213,9 +216,14 @@ def _abstained(books: Books, row: int, none: Bools) -> Iterator[str]:
     reasons: dict[tuple[str, str], list[int]] = {}
     for part, column in np.argwhere(none).tolist():
         reason = books.planner.why_ranked(row, part, column) or "its own past has too much memory"
-        reasons.setdefault((CHANNELS[part], reason), []).append(column)
+        channel = _channel(books.fleet, part, column)
+        reasons.setdefault((channel, reason), []).append(column)
     for (channel, reason), columns in reasons.items():
         yield f"{channel} of {_metrics(books.fleet, columns)} makes no claim: {reason}"
+
+
+def _channel(fleet: Fleet, part: int, column: int) -> str:
+    return COUNTS if fleet.metrics[column].counted else CHANNELS[part]
 
 
 def _metrics(fleet: Fleet, columns: list[int]) -> str:

@@ -22,6 +22,7 @@ def recalled(record: VerdictRecord) -> Transition:
         metrics=record.metrics,
         reason=record.reason,
         id=record.id,
+        family=record.family,
         state="recovering" if record.change == "recovering" else "open",
         turned=record.at,
     )

@@ -41,7 +41,8 @@ class Transition:
     ``id`` names the verdict through all its steps and is never used again.
     ``log_e`` is the log e-value by which the node was selected, in nats: of a controlled verdict
     the adjusted running maximum, of a ranked one the merged value. ``metrics`` are those that
-    carried it, strongest first; ``since`` the likely onset. ``state`` is what the verdict is from
+    carried it, strongest first; ``since`` the likely onset. ``family`` is the score of what carried
+    most, "" where none did. ``state`` is what the verdict is from
     this step on, ``turned`` when it became that; ``effect`` how large it was in this step, None
     while nothing was seen after the opening; ``actor`` who did it.
     """
@@ -58,6 +59,7 @@ class Transition:
     metrics: tuple[str, ...]
     reason: str
     id: str = ""
+    family: str = ""
     state: State = "open"
     turned: float = 0.0
     effect: Effect | None = None
@@ -291,6 +293,7 @@ class Verdicts:
             metrics=lead.metrics,
             reason=self._reason(row, guarantee, lead, selection),
             id=f"v{self._opened}" if held is None else held.id,
+            family=lead.family,
         )
         self._open[row] = made
         epoch = int(moment.leading.parts.epochs[lead.part, lead.column, row])

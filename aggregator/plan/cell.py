@@ -18,6 +18,7 @@ from ...engine.calibration import (
     stream_kappa,
     stream_validity,
 )
+from ...engine.change import LEARNING_BLOCKS
 from ...engine.evalue import Validity
 from .monitor import Monitor
 
@@ -55,11 +56,13 @@ class ChangeCell:
     judged: int = -1
     recalibrated: bool = False
     moved: bool = False
+    warm: str = ""  # id of the baseline that it started from
     alive: set[int] = field(default_factory=set)
     known: set[int] = field(default_factory=set)  # rows whose baseline has been heard
     lags: dict[int, Floats] = field(default_factory=dict)
     baseline: dict[int, Floats] = field(default_factory=dict)
     own: dict[int, float] = field(default_factory=dict)
+    young: dict[int, float] = field(default_factory=dict)  # blocks of a short past, by row
     validity: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
 
     def inherit(self, former: "ChangeCell", to: Ints) -> None:
@@ -68,17 +71,24 @@ class ChangeCell:
         Rows that are new to a cell that bets already have the class of their pool until their own
         baseline is heard.
         """
+        here = set(self.rows.tolist())
+        fresh = here - {int(to[row]) for row in former.rows}
+        same = (self.rung, self.kappa) == (
+            former.rung,
+            former.kappa,
+        )  # of one and the same baseline
+        warm = {row: k for row, k in self.own.items() if same and row in fresh}
         self.rung, self.epoch = former.rung, former.epoch
         self.phi, self.kappa = former.phi, former.kappa
         self.calibration, self.monitor = former.calibration, former.monitor
         self.monitor.resize(len(self.rows))
         self.first_report, self.judged = former.first_report, former.judged
-        self.recalibrated, self.moved = former.recalibrated, former.moved
-        here = set(self.rows.tolist())
+        self.recalibrated, self.moved, self.warm = former.recalibrated, former.moved, former.warm
         self.alive = {int(to[row]) for row in former.alive} & here
         self.known = {int(to[row]) for row in former.known} & here
         self.lags, self.baseline = _here(former.lags, to, here), _here(former.baseline, to, here)
-        self.own = _here(former.own, to, here)
+        self.own = {**warm, **_here(former.own, to, here)}
+        self.young = _here(former.young, to, here)
         best = Validity.NONE if isnan(self.kappa) else self.calibration.validity
         held = dict(zip(to[former.rows].tolist(), former.validity.tolist(), strict=True))
         validity = [held.get(row, int(best)) for row in self.rows.tolist()]
@@ -134,12 +144,21 @@ class ChangeCell:
         n, high = int(counted.sum()), int((log_m[counted] >= HIGH).sum())
         if high <= max(FEW_HIGH, HIGH_SHARE * n + 3.0 * sqrt(HIGH_SHARE * (1.0 - HIGH_SHARE) * n)):
             return False
-        reason = f"{high} of {n} streams stand at M ≥ 20 at once"
+        return self.give_up(f"{high} of {n} streams stand at M ≥ 20 at once")
+
+    def give_up(self, reason: str) -> bool:
+        """Let no stream have a class, for a ``reason``, "" = there is none; say if one had."""
+        if not reason or self.validity.max(initial=0) == Validity.NONE:
+            return False
         self.calibration = Calibration(
             Validity.NONE, self.calibration.kappa, (reason, *self.calibration.reasons)
         )
         self.validity = np.zeros_like(self.validity)
         return True
+
+    def is_young(self, scores: Ints) -> bool:
+        """Say whether a stream of a short past lacks 200 blocks of its own, by ``scores`` (R,)."""
+        return any(scores[row] < before + LEARNING_BLOCKS for row, before in self.young.items())
 
     def demote(self) -> bool:
         """Look at the monitor; say if a class fell. Inside an epoch it only ever falls."""
@@ -155,3 +174,9 @@ def _here(held: Mapping[int, Value], to: Ints, here: set[int]) -> dict[int, Valu
     """Return what is ``held`` by row under the rows' new numbers, of the rows that are ``here``."""
     moved = {int(to[row]): value for row, value in held.items()}
     return {row: value for row, value in moved.items() if row in here}
+
+
+def note(held: dict[int, Floats], rows: Ints, values: Floats, wanted: Ints) -> None:
+    """Keep ``values`` (S, k) of those ``rows`` that are ``wanted`` and have any."""
+    for i in np.flatnonzero(np.isfinite(values).any(axis=1) & np.isin(rows, wanted)):
+        held[int(rows[i])] = values[i]

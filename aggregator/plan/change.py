@@ -4,23 +4,27 @@ Apart from the level channel's plan, because its questions are other ones: how m
 noise has, and whether what is left after φ is worth its name (statistics.md E, G2).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import isnan, nan
 
 import numpy as np
 import numpy.typing as npt
 
+from ...adapters.catalogue import JOINT
 from ...engine.calibration import OWN_ENOUGH, lag_one, pooled_phi
 from ...engine.evalue import Validity
 from ...engine.peers import FEWEST
+from ...proto.baseline_file import Baseline
 from ...proto.messages import ChangePlan
 from ..state.fleet import Fleet
 from ..state.move import Move
-from .cell import ChangeCell
+from .cell import ChangeCell, note
 from .epochs import Epochs
+from .joint import joint_column, moved_together, shared_rungs
 from .lengths import Lengths
 from .members import RANKED_FROM
 from .monitor import Monitor
+from .warm import WarmStart
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -32,7 +36,7 @@ JUDGED_EACH = 50  # blocks between two looks at the monitor
 class ChangeBook:
     """All change cells of a fleet; each ``hear_…`` says whether the plan changed."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one parameter for each thing that decides what is opened
         self,
         fleet: Fleet,
         epochs: Epochs,
@@ -40,25 +44,49 @@ class ChangeBook:
         shortest: int,
         horizon: float,
         fixed_rungs: bool = False,
+        baseline: Baseline | None = None,
     ) -> None:
         """Open a fast and a slow cell for each pool and metric, from the catalogue's rungs.
 
-        ``shortest`` rung and ``horizon`` in seconds; ``fixed_rungs``: τ moves none of them.
+        One cell, the fast one, for a score beside the mean; none if it cannot learn in time.
+        ``shortest`` rung and ``horizon`` in seconds; ``fixed_rungs``: τ moves none of them. What
+        a ``baseline`` covers starts from it.
         """
         self._fleet = fleet
-        self._lengths = Lengths.within(shortest, horizon, fixed=fixed_rungs)
+        self.lengths = Lengths.within(shortest, horizon, fixed=fixed_rungs)
         self.cells: dict[tuple[int, int, int], ChangeCell] = {}  # pool, column, slow
         self._epochs = epochs
+        warm = None if baseline is None else WarmStart(baseline, fleet, self.lengths)
         inner = np.arange(len(fleet.rows)) >= fleet.shard_count
         least = np.where(inner, RANKED_FROM, FEWEST)  # what only suspects, no node says
         enough = fleet.group_sizes()[fleet.group] >= least
         for pool in range(len(fleet.pools)):
             rows = np.flatnonzero((fleet.pool == pool) & enough)
             for column, metric in enumerate(fleet.metrics if len(rows) else ()):
-                fast, slow = self._lengths.start(metric.fast, metric.slow)
+                fast, slow = self.lengths.start(metric.fast, metric.slow)
+                if metric.counted or metric.score == JOINT:
+                    continue
+                if not metric.paired:
+                    fast, slow = metric.fast, 0
+                    if not self.lengths.fits(fast):
+                        continue
+                if warm is not None:
+                    fast, slow = warm.rungs(pool, column, (fast, slow))
                 self._open(pool, column, fast, rows, slow=False)
                 if slow:
                     self._open(pool, column, slow, rows, slow=True)
+        self.cold = [] if warm is None else self._begin_warm(warm)
+        self._seat_joint()
+
+    def _begin_warm(self, warm: WarmStart) -> list[tuple[str, str]]:
+        """Let the cells start that can; return the scopes of the others, and why they learn."""
+        for cell in self.cells.values():
+            if warm.begin(cell, self._scope(cell)):
+                cell.warm = warm.id
+                cell.epoch = self._epochs.begin(self._scope(cell), _since(cell))
+        for column in range(len(self._fleet.metrics)):
+            self._follow(column)
+        return warm.cold
 
     def inherit(self, former: "ChangeBook", move: Move) -> None:
         """Take over the cells of pools and metrics that are still there."""
@@ -68,8 +96,13 @@ class ChangeBook:
             known = held.get(self.name(cell))
             if known is not None:
                 cell.inherit(known, to)
+            elif cell.warm:  # the epoch that it began was counted by nobody
+                cell.epoch = self._epochs.begin(self._scope(cell), _since(cell))
+        old = {former._scope(cell) for cell in former.cells.values()}  # noqa: SLF001 - of this class
+        self.cold = [(scope, why) for scope, why in self.cold if scope not in old]
         for column in range(len(self._fleet.metrics)):
             self._follow(column)
+        self._seat_joint()
 
     def plans(self) -> Iterable[ChangePlan]:
         """Yield what the agents must know of every cell."""
@@ -104,34 +137,26 @@ class ChangeBook:
 
     def rungs(self, *, slow: bool) -> Ints:
         """Return the rung (R, M) of the fast or the slow change part."""
-        out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.int64)
-        for cell in self.cells.values():
-            if cell.slow == slow:
-                out[cell.rows, cell.column] = cell.rung
-        return out
+        return self._table(lambda cell: cell.rung, slow=slow)
 
     def epochs(self, *, slow: bool) -> Ints:
         """Return the epoch (R, M) of the fast or the slow change part, 0 where there is none."""
-        out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.int64)
-        for cell in self.cells.values():
-            if cell.slow == slow:
-                out[cell.rows, cell.column] = cell.epoch
-        return out
+        return self._table(lambda cell: cell.epoch, slow=slow)
 
     def validity(self, *, slow: bool) -> npt.NDArray[np.int8]:
         """Return the class (R, M) that calibration leaves to the fast or the slow part."""
-        out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.int8)
-        for cell in self.cells.values():
-            if cell.slow == slow:
-                out[cell.rows, cell.column] = cell.validity
-        return out
+        return self._table(lambda cell: cell.validity, slow=slow).astype(np.int8)
 
     def fixed(self, *, slow: bool) -> Bools:
         """Return which fast or slow parts (R, M) are of a cell that knows its κ by now."""
-        out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.bool_)
+        return self._table(lambda cell: not isnan(cell.kappa), slow=slow).astype(np.bool_)
+
+    def _table(self, of: Callable[[ChangeCell], int | npt.NDArray[np.int8]], *, slow: bool) -> Ints:
+        """Return what the fast or the slow cells say ``of`` themselves, by row and column."""
+        out = np.zeros((len(self._fleet.rows), len(self._fleet.metrics)), dtype=np.int64)
         for cell in self.cells.values():
             if cell.slow == slow:
-                out[cell.rows, cell.column] = not isnan(cell.kappa)
+                out[cell.rows, cell.column] = of(cell)
         return out
 
     def hear_learned(self, rung: int, block: int, rows: Ints, learned: Ints) -> bool:
@@ -157,14 +182,14 @@ class ChangeBook:
         """Take (n, Σ r r₋₁, Σ r²) of streams that have learned, ``lags`` (S, M, 3)."""
         for cell in self._of(rung):
             if isnan(cell.phi):
-                _note(cell.lags, rows, lags[:, cell.column], cell.rows)
+                note(cell.lags, rows, lags[:, cell.column], cell.rows)
 
     def hear_baseline(self, rung: int, rows: Ints, scores: Floats) -> bool:
         """Take the baseline scores (S, M, 100) of streams that settled; late ones get their κ_i."""
         changed = False
         for cell in self._of(rung):
             late: dict[int, Floats] = {}
-            _note(late, rows, scores[:, cell.column], cell.rows)
+            note(late, rows, scores[:, cell.column], cell.rows)
             late = {row: s for row, s in late.items() if row not in cell.known}
             if isnan(cell.kappa):
                 cell.baseline.update(late)
@@ -178,7 +203,12 @@ class ChangeBook:
         fell = False
         for cell in self._of(rung):
             mine = self._fleet.pool[rows] == cell.pool
-            cell.monitor.hear({m: sums[mine, cell.column] for m, sums in windows.items()})
+            completed = {m: sums[mine, cell.column] for m, sums in windows.items()}
+            cell.monitor.hear(completed)
+            if self._fleet.metrics[cell.column].score == JOINT:
+                fell |= cell.give_up(
+                    moved_together(completed, self._fleet.group[rows[mine]], cell.kappa)
+                )
             if block >= cell.judged + JUDGED_EACH and not isnan(cell.kappa):
                 cell.judged = block
                 fell |= cell.demote()
@@ -206,6 +236,9 @@ class ChangeBook:
             heard = n > 0
             if cell.recalibrated or not heard.any() or np.median(n[heard]) < OWN_ENOUGH:
                 continue
+            if cell.is_young(scores[:, cell.column]):
+                continue
+            cell.young = {}
             cell.kappa = cell.monitor.kappa()
             cell.fix_own(np.where(heard, v, nan), n)
             why = f"kappa {cell.kappa:.3g} from {OWN_ENOUGH} scores"
@@ -229,7 +262,8 @@ class ChangeBook:
         if left is not None:
             why = f"block length {left.rung} s to {rung} s"
             cell.epoch = self._epochs.begin(self._scope(cell), why)
-        cell.phi = 0.0 if slow else nan  # the slow rung is plain: its memory is paid by κ
+        plain = slow or self._fleet.metrics[column].score == JOINT  # memory is paid by κ
+        cell.phi = 0.0 if plain else nan
         cell.moved = left is not None
         cell.validity = np.zeros(len(rows), dtype=np.int8)
         self.cells[pool, column, int(slow)] = cell
@@ -245,9 +279,10 @@ class ChangeBook:
         if isnan(phi):
             return
         cell.phi = phi
-        if not (self._lengths.fixed or cell.moved or self._of_nodes(cell)):
+        if not (self.lengths.fixed or cell.moved or self._of_nodes(cell)):
             self._choose_rungs(cell)
             self._follow(cell.column)
+            self._seat_joint()
 
     def _of_nodes(self, cell: ChangeCell) -> bool:
         return int(cell.rows[0]) >= self._fleet.shard_count
@@ -260,6 +295,19 @@ class ChangeBook:
             if of_shards and cell.rung not in of_shards:
                 self._open(cell.pool, column, min(of_shards), cell.rows, slow=cell.slow)
 
+    def _seat_joint(self) -> None:
+        """Open the joint cell of each pool where most of its means have a stream, or move it there.
+
+        Its own 200 blocks follow theirs: where a horizon is too short for that there is none.
+        """
+        column = joint_column(self._fleet.metrics)
+        if column is None:
+            return
+        for pool, (rung, rows) in shared_rungs(self.cells.values(), self._fleet.metrics).items():
+            held = self.cells.get((pool, column, 0))
+            if self.lengths.fits_twice(rung) and (held is None or held.rung != rung):
+                self._open(pool, column, rung, rows, slow=False)
+
     def _choose_rungs(self, cell: ChangeCell) -> None:
         """Leave a rung that the pool's τ asks to leave: that part learns anew at another one.
 
@@ -270,14 +318,12 @@ class ChangeBook:
         if other is None:
             return
         refresh = self._fleet.metrics[cell.column].refresh
-        new_fast, new_slow = self._lengths.asked(cell.phi, cell.rung, other.rung, refresh)
+        new_fast, new_slow = self.lengths.asked(cell.phi, cell.rung, other.rung, refresh)
         if new_fast != cell.rung:
             self._open(cell.pool, cell.column, new_fast, cell.rows, slow=False)
         if new_slow != other.rung:
             self._open(cell.pool, cell.column, new_slow, cell.rows, slow=True)
 
 
-def _note(held: dict[int, Floats], rows: Ints, values: Floats, wanted: Ints) -> None:
-    """Keep ``values`` (S, k) of those ``rows`` that are ``wanted`` and have any."""
-    for i in np.flatnonzero(np.isfinite(values).any(axis=1) & np.isin(rows, wanted)):
-        held[int(rows[i])] = values[i]
+def _since(cell: ChangeCell) -> str:
+    return f"warm start from baseline {cell.warm}"

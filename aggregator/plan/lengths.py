@@ -42,6 +42,14 @@ class Lengths:
             return LADDER[-1], 0
         return rungs(2.0 * max(fast, self.shortest), shortest=self.shortest)
 
+    def fits(self, rung: int) -> bool:
+        """Say whether a stream at ``rung``, which no other can take the place of, is of use."""
+        return self.shortest <= rung <= self.longest
+
+    def fits_twice(self, rung: int) -> bool:
+        """Say the same of one that begins to learn when those at ``rung`` have."""
+        return self.shortest <= rung and 2 * rung <= self.longest
+
     def asked(self, phi: float, fast: int, slow: int, refresh: float) -> tuple[int, int]:
         """Return the rungs that ``phi``, found at ``fast``, asks for; those there are if near.
 

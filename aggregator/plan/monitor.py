@@ -39,6 +39,15 @@ class Monitor:
         self._rho = float(np.median(_lag_one_of(ordered)))
         self.hear({m: _window_sums(ordered, m) for m in WINDOWS})
 
+    def carry(self, sums: Mapping[int, Floats], rho: float, outlying: float) -> None:
+        """Go on from the ``sums`` of another run, its lag-one ``rho`` and ``outlying`` streams."""
+        self._rho, self.outlying = rho, outlying
+        self.hear(sums)
+
+    def kept(self, most: int) -> tuple[dict[int, Floats], float]:
+        """Return the newest sums by length, at most so many of each, and the lag-one rho."""
+        return {m: sums[-most:] for m, sums in self._sums().items()}, self._rho
+
     def hear(self, windows: Mapping[int, Floats]) -> None:
         """Take completed sums of scores by window length, NaN where there is none."""
         for m, sums in windows.items():

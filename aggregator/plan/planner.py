@@ -12,11 +12,13 @@ import numpy.typing as npt
 
 from ...engine.evalue import Validity
 from ...engine.outcome import Outcome
+from ...proto.baseline_file import Baseline
 from ...proto.messages import Held, Plan
 from ..combine.peers import Summaries
 from ..state.fleet import Fleet
 from ..state.move import GONE, Move
 from .change import ChangeBook
+from .counts import CountsBook
 from .epochs import Epochs
 from .level import LevelBook
 from .members import Members
@@ -29,7 +31,8 @@ Classes = npt.NDArray[np.int8]
 
 FAST, SLOW, LEVEL = 0, 1, 2  # first axis of the parts
 CHANGE_SHARE = 0.5  # weight of the change channel where a row has both channels
-FAST_SHARE = 0.5  # of the change channel's weight
+FAST_SHARE = 0.5  # of the change channel's weight for means
+MEAN_SHARE = 0.5  # of the change channel's weight where a row has other scores beside means
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +52,18 @@ class Planner:
     """The plan of one fleet, from catalogue defaults to what the fleet shows."""
 
     def __init__(
-        self, fleet: Fleet, *, shortest: int, horizon: float, fixed_rungs: bool = False
+        self,
+        fleet: Fleet,
+        *,
+        shortest: int,
+        horizon: float,
+        fixed_rungs: bool = False,
+        baseline: Baseline | None = None,
     ) -> None:
         """Take the shortest rung that readings allow and the seconds of an epoch.
 
-        ``fixed_rungs``: the catalogue's block lengths stand, whatever τ says.
+        ``fixed_rungs``: the catalogue's block lengths stand, whatever τ says. The change channel
+        starts from a ``baseline`` where that covers it.
         """
         self._fleet = fleet
         self._horizon = horizon
@@ -61,11 +71,18 @@ class Planner:
         self._spans: list[tuple[int, int]] = []  # first and last of the numbers given in a row
         self.epochs = Epochs()
         self.change = ChangeBook(
-            fleet, self.epochs, shortest=shortest, horizon=horizon, fixed_rungs=fixed_rungs
+            fleet,
+            self.epochs,
+            shortest=shortest,
+            horizon=horizon,
+            fixed_rungs=fixed_rungs,
+            baseline=baseline,
         )
         self.level = LevelBook(fleet, self.epochs, shortest)
+        self.counts = CountsBook(fleet, shortest)
         self.members = Members(fleet)
-        self._weights = _weights(self._rungs())
+        paired = np.array([metric.paired for metric in fleet.metrics], dtype=np.bool_)
+        self._weights = _weights(self._rungs(), paired)
         self._own_epochs = np.zeros(len(fleet.rows), dtype=np.int64)
         self._reports = Reports(len(fleet.rows), len(fleet.metrics))
         self.held: dict[int, Held] = {}  # rows of open verdicts, and of those folded into one
@@ -94,6 +111,7 @@ class Planner:
             },
             change=tuple(self.change.plans()),
             level=tuple(self.level.plans()),
+            counts=tuple(self.counts.plans()),
             horizon=self._horizon,
             from_block=from_block or {},
             epochs={
@@ -136,6 +154,7 @@ class Planner:
         self.members.inherit(former.members, move)
         self.change.inherit(former.change, move)
         self.level.inherit(former.level, move)
+        self.counts.inherit(former.counts, move)
         self._own_epochs[move.rows[1]] = former._own_epochs[move.rows[0]]  # noqa: SLF001 - of this class
         self._reports.inherit(former._reports, move)  # noqa: SLF001 - of this class
         to = move.to_row()
@@ -181,17 +200,18 @@ class Planner:
         """Return the parts of every row as the plan stands; weights never change."""
         group = self._fleet.group
         by_members = self.members.classes()[:, group]  # (2, R)
+        known = np.maximum(self.level.validity(), self.counts.validity())
         validity = np.stack(
             [
                 np.minimum(self.change.validity(slow=False), by_members[0][:, None]),
                 np.minimum(self.change.validity(slow=True), by_members[0][:, None]),
-                np.minimum(self.level.validity(), by_members[1][:, None]),
+                np.minimum(known, by_members[1][:, None]),
             ]
         )
         epochs = [
             self.change.epochs(slow=False),
             self.change.epochs(slow=True),
-            self.level.epochs(),
+            np.maximum(self.level.epochs(), self.counts.epochs()),
         ]
         own = np.maximum(np.stack(epochs).transpose(0, 2, 1), self._own_epochs)
         return Parts(
@@ -210,8 +230,17 @@ class Planner:
         if self.members.classes()[channel, group] < Validity.CONSTRUCTION:
             return f"only {self.members.reliable()[channel, group]} members"
         if part == LEVEL:
-            return self.level.reason(group, column)
+            return self.why_no_level(group, column)
         return self.change.reason(int(self._fleet.pool[row]), column, slow=part == SLOW)
+
+    def why_no_level(self, group: int, column: int) -> str:
+        """Return what is held against a group's level part, or its counts; "" if nothing is."""
+        counted = self._fleet.metrics[column].counted
+        return (self.counts if counted else self.level).reason(group, column)
+
+    def abstaining(self) -> Bools:
+        """Return which level parts and counts (R, M) are of a group that abstains."""
+        return self.level.abstaining() | self.counts.abstaining()
 
     def hear_counts(self, summaries: Summaries) -> bool:
         """Take the members of each group in one block; say whether the plan changed."""
@@ -254,7 +283,7 @@ class Planner:
         rungs = [
             self.change.rungs(slow=False),
             self.change.rungs(slow=True),
-            self.level.rungs(),
+            np.maximum(self.level.rungs(), self.counts.rungs()),
         ]
         return np.stack(rungs).transpose(0, 2, 1)
 
@@ -273,15 +302,28 @@ def _windows(heard: Sequence[tuple[Ints, Outcome]]) -> tuple[Ints, dict[int, Flo
     return np.concatenate([rows for rows, _ in heard]), sums
 
 
-def _weights(rungs: Ints) -> Floats:
+def _weights(rungs: Ints, paired: Bools) -> Floats:
     """Return the weights (3, M, R) of the parts, fixed for good: they add up to 1 for each row.
 
     Half for each channel that the row has, within the change channel half for each rung, and
-    the metrics of a channel share alike.
+    the metrics of a channel share alike. Columns that are not ``paired`` (M,), the scores beside
+    the mean and what is counted, take half of the change channel's weight together, all of it
+    where it has no means.
     """
     share = np.array([CHANGE_SHARE * FAST_SHARE, CHANGE_SHARE * (1 - FAST_SHARE), 1 - CHANGE_SHARE])
     exists = rungs > 0
-    metrics = np.maximum(exists.sum(axis=1, keepdims=True), 1)
-    weights = np.where(exists, share[:, None, None] / metrics, 0.0)
+    others = exists & ~paired[:, None]
+    weights = share[:, None, None] * _alike(exists & paired[:, None])
+    of_means = weights[:LEVEL].sum(axis=(0, 1))
+    means, beside = of_means > 0, others.any(axis=(0, 1))
+    weights[:LEVEL] *= np.where(beside, MEAN_SHARE, 1.0)
+    left = np.where(means, of_means * (1 - MEAN_SHARE), CHANGE_SHARE)
+    weights += left * others / np.maximum(others.sum(axis=(0, 1)), 1)
     total = weights.sum(axis=(0, 1), keepdims=True)
     return np.where(total > 0, weights / np.where(total > 0, total, 1.0), 0.0)
+
+
+def _alike(exists: Bools) -> Floats:
+    """Return what each of the columns that exist (…, M, R) has of 1."""
+    shared: Floats = exists / np.maximum(exists.sum(axis=-2, keepdims=True), 1)
+    return shared

@@ -251,4 +251,5 @@ def _part(part: Part) -> console.Part:
         validity_class=part.validity_class,
         since_ns=nanoseconds(part.since),
         reason=part.reason,
+        family=part.family,
     )

@@ -130,6 +130,7 @@ def verdict(shown: Shown, effect: Effect | None = None) -> console.Verdict:
         reason=last.reason,
         state=last.state,
         correlational_not_causal=True,
+        family=last.family,
         effect=None if found is None else _effect(found),
         state_since_ns=nanoseconds(last.turned or shown.opened),
     )

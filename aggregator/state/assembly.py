@@ -108,4 +108,4 @@ class Assembly:
 
 def _same(one: Inventory, other: Inventory) -> bool:
     """Say whether two inventories make the same rows and columns of a fleet."""
-    return (one.shards, one.metrics) == (other.shards, other.metrics)
+    return (one.shards, one.metrics, one.interval) == (other.shards, other.metrics, other.interval)

@@ -16,8 +16,12 @@ from ...engine.bands import Band, Interval
 from ...engine.baseline import Settled
 from ...engine.calibration import Calibration, WindowSums
 from ...engine.change import ChangeChannel
+from ...engine.count_rows import CountBatch, CountRows
+from ...engine.counts import CountsChannel
 from ...engine.evalue import Validity
-from ...engine.held import Baselines, Counts, Learned, Recent
+from ...engine.held import Baselines, Learned, Recent
+from ...engine.joint import JointChannel
+from ...engine.joint_rows import JointBatch, JointRows, Together
 from ...engine.level import LevelChannel, LevelReport
 from ...engine.margin import PlusRuns
 from ...engine.memory import Memory
@@ -51,6 +55,7 @@ from ..decide.verdicts import Transition, Verdicts
 from ..pipeline import Pipeline, Ways
 from ..plan.cell import ChangeCell
 from ..plan.change import ChangeBook
+from ..plan.counts import CountCell, CountsBook
 from ..plan.epochs import Epochs, NewEpoch
 from ..plan.lengths import Lengths
 from ..plan.level import LevelBook
@@ -64,10 +69,10 @@ from .fleet import Fleet, Place
 from .levels import InnerNode
 
 _ENGINE = (Streams, _Change, _Level, ChangeChannel, LevelChannel, OnsetMixture, Ranks, Recursive)
+_TABLES = (JointRows, JointBatch, JointChannel, Together, CountRows, CountBatch, CountsChannel)
 _LEARNED = (PlusRuns, Memory, WindowSums, Settled, LevelReport, Calibration, Validity, Family)
 _HELD = (
     Baselines,
-    Counts,
     Learned,
     Recent,
     Watching,
@@ -80,7 +85,7 @@ _HELD = (
 )
 _FLEET = (Fleet, Place, Metric, InnerNode, ShardRow, PathNode)
 _PLAN = (Planner, Held, Parts, Reports, Epochs, NewEpoch, Members)
-_BOOKS = (ChangeBook, ChangeCell, Lengths, Monitor, LevelBook, LevelCell)
+_BOOKS = (ChangeBook, ChangeCell, Lengths, Monitor, LevelBook, LevelCell, CountsBook, CountCell)
 _COMBINE = (Blocks, Contrasts, _Rung, Loadings, _Lines, Summariser, Rollup, EvidenceTable)
 _GATHER = (GatherUp1, Gathered, GatherUp2, _Awaited, Histories, Up2, LevelNotes, HeldNote)
 _DECIDE = (Judge, Selector, Verdicts, Transition, Audit, Lives, Life, Effect)
@@ -89,6 +94,8 @@ CLASSES: Final = named(
     Pipeline,
     Ways,
     *_ENGINE,
+    *_TABLES,
+    *_LEARNED,
     *_LEARNED,
     *_HELD,
     *_FLEET,

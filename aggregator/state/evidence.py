@@ -29,7 +29,8 @@ class Lead:
     """What carries a row's evidence: its strongest part, metrics, class, onset in seconds.
 
     ``part`` 0 fast change, 1 slow change, 2 level, of the metric in ``column``; ``why_ranked``
-    what keeps it from being controlled, "" if only the evidence is not enough yet.
+    what keeps it from being controlled, "" if only the evidence is not enough yet. ``family`` is
+    that of the strongest part, as in DESIGN.md section 8.
     """
 
     channel: Literal["change", "level"]
@@ -39,6 +40,7 @@ class Lead:
     part: int
     column: int
     why_ranked: str = ""
+    family: str = "A mean"
 
 
 class EvidenceTable:
@@ -141,6 +143,7 @@ class EvidenceTable:
             since=float(self._since[part, metric, row]),
             part=int(part),
             column=int(metric),
+            family=self._fleet.metrics[int(metric)].family,
         )
 
 

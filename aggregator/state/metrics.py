@@ -14,13 +14,17 @@ from ...proto.messages import Inventory
 def judged(
     inventories: Iterable[Inventory], catalogue: Catalogue, shortest: int
 ) -> tuple[Metric, ...]:
-    """Return the catalogue's rows of all metrics that some host has and that are judged, by name.
+    """Return the catalogue's rows of all columns that some host has and that are judged, by name.
 
     None has a block shorter than ``shortest`` seconds, a rung of the ladder.
     """
-    names = sorted({name for inventory in inventories for name in inventory.metrics})
-    rows = (catalogue.of(name) for name in names)
-    return tuple(with_rungs_from(row, shortest) for row in rows if row.judged)
+    slowest: dict[str, float] = {}
+    for inventory in inventories:
+        for name in inventory.metrics:
+            slowest[name] = max(slowest.get(name, 0.0), inventory.interval)
+    names = filter(catalogue.judges, sorted(slowest))
+    rows = (catalogue.of(name, slowest[name]) for name in names)
+    return tuple(with_rungs_from(row, shortest) for row in rows)
 
 
 def with_rungs_from(metric: Metric, shortest: int) -> Metric:

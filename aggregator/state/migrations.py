@@ -43,7 +43,12 @@ def _first(db: Database) -> None:
     _table(db, "meta", {"key": str, "value": str}, "key")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first,)
+def _families(db: Database) -> None:
+    """Let a verdict say which family of scores carried it."""
+    db.execute("ALTER TABLE verdicts ADD COLUMN family TEXT NOT NULL DEFAULT ''")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _families)
 
 
 def _table(

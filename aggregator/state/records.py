@@ -33,6 +33,7 @@ class VerdictRecord:
     since: float
     metrics: tuple[str, ...]
     reason: str
+    family: str = ""
 
 
 @dataclass(frozen=True, slots=True)

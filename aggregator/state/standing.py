@@ -65,5 +65,5 @@ def counting(
     fixed = np.stack([planner.change.fixed(slow=slow) for slow in (False, True)])
     given_up = fixed.transpose(0, 2, 1) & (parts.validity[:LEVEL] == Validity.NONE)
     learns[:LEVEL] &= ~given_up
-    learns[LEVEL] &= ~planner.level.abstaining().T
+    learns[LEVEL] &= ~planner.abstaining().T
     return counts, learns

@@ -30,12 +30,12 @@ LOCKED_FOR = 5.0  # seconds to wait for a reader that holds the file, a backup f
 
 _OPENED = """
 INSERT INTO verdicts (id, node, level, channel, guarantee, validity_class, log_e, opened, since,
-                      metrics, reason, state)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open')
+                      metrics, reason, family, state)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open')
 ON CONFLICT (id) DO UPDATE SET
   channel = excluded.channel, guarantee = excluded.guarantee, log_e = excluded.log_e,
   validity_class = excluded.validity_class, since = excluded.since, metrics = excluded.metrics,
-  reason = excluded.reason
+  reason = excluded.reason, family = excluded.family
 """
 _UP2 = """
 INSERT INTO last_up2 (host, rung, block, message) VALUES (?, ?, ?, ?)
@@ -48,7 +48,7 @@ ON CONFLICT (host) DO UPDATE SET
 """
 _OPEN = """
 SELECT id, node, level, channel, guarantee, validity_class, log_e, opened, since, metrics, reason,
-       state
+       family, state
 FROM verdicts WHERE state <> 'closed' ORDER BY opened, id
 """
 
@@ -170,7 +170,7 @@ def _write_verdict(connection: sqlite3.Connection, verdict: VerdictRecord) -> No
         values = (
             *(verdict.id, verdict.node, verdict.level, verdict.channel, verdict.guarantee),
             *(verdict.validity_class, verdict.log_e, verdict.at, _or_null(verdict.since)),
-            *(json.dumps(verdict.metrics), verdict.reason),
+            *(json.dumps(verdict.metrics), verdict.reason, verdict.family),
         )
         connection.execute(_OPENED, values)
     elif verdict.change == "closed":
@@ -252,7 +252,7 @@ def backup(store: Store, to: Path) -> None:
 
 def _verdict(row: tuple[object, ...]) -> VerdictRecord:
     """Return the open verdict of a row of ``_OPEN``."""
-    *texts, log_e, opened, since, metrics, reason, state = row
+    *texts, log_e, opened, since, metrics, reason, family, state = row
     name, node, level, channel, guarantee, validity = (str(text) for text in texts)
     return VerdictRecord(
         id=name,
@@ -267,6 +267,7 @@ def _verdict(row: tuple[object, ...]) -> VerdictRecord:
         since=nan if since is None else float(str(since)),
         metrics=tuple(json.loads(str(metrics))),
         reason=str(reason),
+        family=str(family),
     )
 
 

@@ -42,7 +42,13 @@ class Seeded:
 
 def settings(address: str, **said: object) -> AgentSettings:
     return AgentSettings.model_validate(
-        {"aggregator": address, "agent_http": "127.0.0.1:0", "host": "host-0", **said}
+        {
+            "aggregator": address,
+            "agent_http": "127.0.0.1:0",
+            "host": "host-0",
+            "scores": (),  # their blocks would take a minute of ticks
+            **said,
+        }
     )
 
 

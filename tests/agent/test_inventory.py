@@ -53,7 +53,7 @@ def test_rows_follow_the_sources_and_columns_their_names() -> None:
     assert (found.host, found.boot_id) == ("host-0", "boot-1")
 
 
-def test_only_gauges_and_running_totals_are_judged() -> None:
+def test_gauges_running_totals_and_counts_are_judged_and_states_and_events_are_not() -> None:
     names = [
         "power_watts",
         "energy_joules_total",
@@ -62,7 +62,8 @@ def test_only_gauges_and_running_totals_are_judged() -> None:
         "device_lost",
     ]
     found = judged_metrics(names, default_catalogue())
-    assert [metric.name for metric in found] == ["energy_joules_total", "power_watts"]
+    judged = ["ecc_corrected", "energy_joules_total", "power_watts"]
+    assert [metric.name for metric in found] == judged
 
 
 def test_settings_fill_in_job_and_role_and_replace_the_sku() -> None:

@@ -16,10 +16,13 @@ from tessera.agent.checkpoint import Checkpoints
 from tessera.agent.fold import Block
 from tessera.agent.journal import HEAD, Journal
 from tessera.agent.ledger import CLASSES, Ledger, open_ledger
+from tessera.agent.warm import Warm
+from tessera.engine.change import LEARNING_BLOCKS
 from tessera.engine.snapshot import snapshot
 from tessera.proto.messages import Inventory, PathNode, ShardRow, Up1
 
-from .aggregator import RUNG, downs_of, plan_of
+from ..proto.baselines import baseline, stream
+from .aggregator import GROUP, RUNG, downs_of, plan_of
 
 SHARDS = tuple(ShardRow(f"gpu-{i}", "gpu_shard", "h200", "train", "") for i in range(5))
 HOST = Inventory("host-0", 1, SHARDS, ("power_watts", "step_time_seconds"))
@@ -303,3 +306,38 @@ def test_a_journal_of_strange_records_is_lost(tmp_path: Path) -> None:
     found = opened(tmp_path)
     assert not found.resumed
     assert "what none of ours does" in found.lost
+
+
+def warmed(folder: Path) -> Ledger:
+    """Return a begun ledger whose streams of step time start from a baseline."""
+    made = [
+        stream(s.id, role="", group=GROUP, metric="step_time_seconds", phi=0.0, kappa=1.0)
+        for s in SHARDS
+    ]
+    known = baseline(5, streams=tuple(made))
+    ledger = open_ledger(Checkpoints(folder), HOST, NOW, Warm.of(known, HOST))
+    ledger.begin()
+    return ledger
+
+
+def test_a_kill_before_the_first_checkpoint_of_a_warm_start_loses_none_of_it(
+    tmp_path: Path,
+) -> None:
+    ledger = warmed(tmp_path)
+    for number, step in enumerate([("plan", 0), ("bet", 0), ("bet", 0)]):
+        do(ledger, number, step)
+    (said,) = ledger.evidence.drain_said()
+    assert said.startswith("5 s: 5 of 10 streams start from baseline")
+    found = opened(tmp_path)  # and nobody names the file again
+    assert found.evidence.drain_said() == (said,)
+    assert state(found) == state(ledger)
+
+
+def test_a_warm_stream_bets_while_others_learn(tmp_path: Path) -> None:
+    ledger = warmed(tmp_path)
+    for number, step in enumerate([("plan", 0), *[("bet", 0)] * 3]):
+        do(ledger, number, step)
+    learned = ledger.last[RUNG].learned
+    assert (learned[:, 1] == LEARNING_BLOCKS).all()
+    assert (learned[:, 0] <= 3).all()
+    assert (ledger.last[RUNG].change[:, 1] != 0.0).all()

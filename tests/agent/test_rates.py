@@ -1,9 +1,16 @@
+import json
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessera.agent.rates import Floats, Rates
+from tessera.agent.rates import Floats, Rates, counter_rate
+
+VECTORS = Path(__file__).resolve().parents[1] / "engine" / "vectors.json"
+COUNTERS: dict[str, Any] = json.loads(VECTORS.read_text("utf-8"))["15_counter_rate"]
 
 
 def play(times: list[float], counter: list[float], interval: float = 1.0) -> list[float]:
@@ -95,3 +102,48 @@ def test_a_reset_of_one_shard_is_not_a_reset_of_another() -> None:
 def test_without_counters_every_value_passes() -> None:
     values = np.array([[1.0, np.nan]])
     np.testing.assert_array_equal(Rates([], 1.0).push(0.0, values), values)
+
+
+def transformed(case: list[Any]) -> float:
+    """Return the rate of one recorded pair; its gauges are no counters and pass."""
+    _, before, after, about = case
+    if about["semantic_type"] != "counter":
+        return float(after["value"])
+    seconds = np.array([float(after["ts_seconds"]) - before["ts_seconds"]])
+    first, second = (np.array([float(reading["value"])]) for reading in (before, after))
+    size = 2.0 ** about.get("counter_width", 64)
+    return float(counter_rate(first, second, seconds, np.array([10.0]), size)[0])
+
+
+@pytest.mark.parametrize("number", range(11))
+def test_pairs_make_the_rates_of_the_reference_but_where_it_is_wrong(number: int) -> None:
+    # missed_scrape: three usual intervals may hide a reset. out_of_order: its gauge is refused
+    # by the grid of ticks before it comes here. nan_*: a missing value, never a NaN called normal.
+    case, result = COUNTERS["inputs"]["cases"][number], COUNTERS["outputs"]["results"][number][1]
+    ours = transformed(case)
+    if case[0] in {"missed_scrape", "nan_next", "nan_ts"}:
+        assert result["value"] is not None
+        assert np.isnan(ours)
+    elif result["value"] is None:
+        assert np.isnan(ours) or case[0] == "out_of_order"
+    else:
+        assert ours == pytest.approx(result["value"], rel=1e-9)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_reading_that_is_no_number_makes_no_rate_and_the_next_ones_do(bad: float) -> None:
+    found = play([0.0, 1.0, 2.0, 3.0, 4.0], [0.0, 5.0, bad, 15.0, 20.0])
+    np.testing.assert_array_equal(found, [np.nan, 5.0, np.nan, 5.0, 5.0])
+
+
+def test_a_time_that_is_no_number_makes_no_rate_and_the_next_ones_do() -> None:
+    found = play([0.0, 1.0, np.nan, 3.0, 4.0], [0.0, 5.0, 10.0, 15.0, 20.0])
+    np.testing.assert_array_equal(found, [np.nan, 5.0, np.nan, np.nan, 5.0])
+
+
+def test_only_a_fall_from_nearly_full_is_a_wrap() -> None:
+    before, after, ten = (np.array([v, v]) for v in (0.0, 700.0, 10.0))
+    before[:] = 2.0**32 - 300.0, 2.0**31
+    found = counter_rate(before, after, ten, ten, size=2.0**32)
+    np.testing.assert_array_equal(found, [100.0, np.nan])
+    assert np.isnan(counter_rate(before, after, ten, ten)).all()

@@ -102,6 +102,20 @@ async def test_the_same_readings_make_the_same_evidence(tmp_path: Path) -> None:
     assert await evidence_of(tmp_path / "c", 11) != first
 
 
+async def test_a_damaged_baseline_costs_one_line_and_every_stream_learns(tmp_path: Path) -> None:
+    (tmp_path / "b").write_bytes(b"tessera baseline 1\nnothing")
+    clock, folder = ManualClock(STARTED), tmp_path / "agent"
+    with capture_logs() as logs:
+        async with aggregator() as serving:
+            said = settings(serving.address, baseline=tmp_path / "b")
+            chance = Random(1)  # noqa: S311  chance, not secrets
+            agent = Agent(said, [Seeded()], clock, chance, folder=folder, paced=False)
+            await agent.start()
+            await agent.stop()
+    (line,) = [log for log in logs if log["event"] == "every stream learns anew"]
+    assert line["reason"].startswith(f"{tmp_path / 'b'}: is damaged or cut short")
+
+
 async def test_an_agent_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
     whole = await evidence_of(tmp_path / "whole", 12)
     clock, folder = ManualClock(STARTED), tmp_path / "agent"

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessera.engine.arrays import Floats, Ints, put_rows, refuse_infinite, take_rows
+from tessera.engine.arrays import (
+    PART,
+    Floats,
+    Ints,
+    parts,
+    put_rows,
+    refuse_infinite,
+    take_rows,
+)
 from tessera.engine.ranks import Ranks
 from tessera.engine.recursive import Recursive
 
@@ -98,3 +106,10 @@ def test_a_part_steps_as_its_rows_would_have_stepped_within_the_whole() -> None:
     np.testing.assert_array_equal(
         apart.steps, [19, 0, 0, 19, 0, 19]
     )  # the first pair has no predecessor
+
+
+@pytest.mark.parametrize("n", [0, 1, PART, PART + 1, 3 * PART - 1])
+def test_parts_cover_every_row_once_in_order(n: int) -> None:
+    rows = [np.arange(n)[part] for part in parts(n)]
+    np.testing.assert_array_equal(np.concatenate([*rows, np.arange(0)]), np.arange(n))
+    assert all(0 < len(part) <= PART for part in rows)

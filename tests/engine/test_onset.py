@@ -192,3 +192,75 @@ def test_choosing_the_blocks_to_skip_after_looking_makes_evidence_of_nothing() -
         bets[bets[:, 2] < 0.0] = np.nan
         peeking.step(bets, block)
     assert (peeking.log_m() >= np.log(20)).mean() > 0.5
+
+
+def in_logs(bets: Floats, weights: Floats, horizon: int) -> Floats:
+    """ln M of one stream after each of ``bets`` (blocks, J), by the recursion in logarithms."""
+    log_r, told = np.full(len(weights), -np.inf), []
+    for age, row in enumerate(bets, 1):
+        log_r = (np.logaddexp(0.0, log_r) if age <= horizon else log_r) + row
+        left = np.log(horizon - age) if age < horizon else -np.inf
+        log_sum = np.logaddexp.reduce([*(np.log(weights) + log_r), left])
+        told.append(max(log_sum, -1e30) - np.log(horizon))
+    return np.array(told)
+
+
+@settings(max_examples=40, derandomize=True, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.1, 400.0), st.integers(1, 60))
+def test_plain_numbers_and_logarithms_take_turns_without_a_seam(
+    seed: int, size: float, horizon: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    bets = size * (rng.normal(size=(60, 3)) + np.sin(np.arange(60) / 9.0)[:, None])
+    bets[rng.random(60) < 0.05] = -np.inf
+    weights = rng.dirichlet(np.ones(3))
+    mix, told = OnsetMixture.start(weights[None, :], np.array([horizon])), []
+    for block in range(60):
+        mix.step(bets[block : block + 1], block)
+        told.append(mix.log_m()[0])
+    np.testing.assert_allclose(told, in_logs(bets, weights, horizon), rtol=1e-12, atol=1e-12)
+
+
+def test_a_million_blocks_of_evidence_either_way_stay_finite_and_exact() -> None:
+    up, down = np.full((1, 8), 4.4), np.full((1, 8), -8.8)
+    mix = mixture(1, 1)
+    mix.step(np.zeros((1, 8)), 0)
+    mix.r[0], mix.far[0] = 4.4e6, True  # as after a million blocks upward
+    mix.step(up, 1)
+    assert mix.log_m()[0] == pytest.approx(4.4e6 + 4.4, rel=1e-12)
+    for block in range(2, 300):
+        mix.step(down, block)
+    assert mix.log_m()[0] == pytest.approx(4.4e6 + 4.4 - 298 * 8.8, rel=1e-12)
+
+
+def test_a_stream_that_comes_back_from_afar_dates_and_counts_as_before() -> None:
+    mix = mixture(1, 10_000)
+    for block in range(400):
+        mix.step(np.full((1, 8), 3.0), block)
+    assert mix.far[0]
+    assert mix.log_m()[0] == pytest.approx(
+        np.log(np.exp(3.0) / (np.exp(3.0) - 1)) + 1200 - np.log(1e4)
+    )
+    for block in range(400, 700):
+        mix.step(np.full((1, 8), -5.0), block)
+    assert not mix.far[0]
+    assert mix.log_r[0, 0] == pytest.approx(np.log(1.0 / (np.exp(5.0) - 1)), rel=1e-9)
+    assert mix.onset()[0] == 699
+
+
+def test_bets_taken_part_by_part_are_those_taken_at_once_to_the_last_bit() -> None:
+    rng, n = np.random.default_rng(34), 9000
+    whole, apart, alone = mixture(n, 50), mixture(n, 50), mixture(1, 50)
+    for block in range(6):
+        bets = 60.0 * fair_bets(rng, n)  # some of them far, some wild
+        bets[rng.random(n) < 0.1, 2] = np.nan
+        whole.step(bets, block)
+        for rows in (slice(0, 17), slice(17, 8500), slice(8500, None)):
+            apart.step(bets[rows], block, rows)
+        alone.step(bets[8191:8192], block)
+    assert whole.far.any()
+    assert not whole.far.all()
+    np.testing.assert_array_equal(whole.log_m(), apart.log_m())
+    np.testing.assert_array_equal(whole.log_r, apart.log_r)
+    np.testing.assert_array_equal(whole.onset(), apart.onset())
+    assert alone.log_m()[0] == whole.log_m()[8191]

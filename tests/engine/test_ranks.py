@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tessera.engine.arrays import Bools, Floats, put_rows, take_rows
-from tessera.engine.ranks import BASELINE, Ranks, stream_key, uniforms
+from tessera.engine.ranks import BASELINE, MOST, Ranks, stream_key, uniforms
 
 
 def on(n: int) -> Bools:
@@ -188,3 +188,47 @@ def test_a_stream_ranks_the_same_alone_as_among_many_thousand() -> None:
         w, uniform = rng.normal(size=n), rng.random(n)
         expected = ranks.rank(w, uniform, on(n))[late]
         np.testing.assert_array_equal(alone.rank(w[late], uniform[late], on(3)), expected)
+
+
+def test_the_counts_are_a_histogram_over_the_knots() -> None:
+    rng = np.random.default_rng(31)
+    ranks, w = ready(rng.normal(size=(2, BASELINE))), rng.normal(0.0, 2.0, (300, 2))
+    play(ranks, w, rng)
+    for i in range(2):
+        place = np.searchsorted(ranks.knots[i], w[:, i].astype(np.float32), side="right")
+        np.testing.assert_array_equal(ranks.counts[i], np.bincount(place, minlength=64))
+
+
+@pytest.mark.parametrize("w", [-9.0, 0.0, 0.03, 9.0])
+def test_a_stream_that_has_counted_all_it_can_goes_on_ranking_among_them(w: float) -> None:
+    ranks = ready(np.random.default_rng(32).normal(size=(1, BASELINE)))
+    one, half, learn = np.full(1, w), np.full(1, 0.5), on(1)
+    ranks.rank(one, half, learn)
+    ranks.below[0] *= MOST - 1  # as after as many of the same
+    ranks.leaves[0, :, 2] *= np.uint64(MOST - 1)
+    for _ in range(3):
+        u = ranks.rank(one, half, learn)
+        assert u[0] == 0.5
+    assert ranks.total[0] == ranks.counts[0].max() == MOST
+    assert ranks.rank(np.full(1, 100.0), half, learn)[0] >= 0.5
+    assert ranks.total[0] == MOST
+
+
+def test_streams_that_hold_what_others_told_go_on_as_they_do() -> None:
+    rng = np.random.default_rng(11)
+    made = Ranks.start(5)
+    made.set_knots(np.arange(5), rng.normal(size=(5, BASELINE)))
+    every, half = np.ones(5, dtype=np.bool_), np.full(5, 0.5)
+    for _ in range(300):
+        made.rank(rng.normal(size=5), half, every)
+    held = Ranks.holding(made.knots, made.counts)
+    np.testing.assert_array_equal(held.leaves, made.leaves)
+    np.testing.assert_array_equal(held.below, made.below)
+    w = rng.normal(size=5)
+    np.testing.assert_array_equal(held.rank(w, half, every), made.rank(w, half, every))
+
+
+def test_more_than_a_stream_can_count_is_refused() -> None:
+    counts = np.full((1, 64), 2**20)
+    with pytest.raises(ValueError, match="at most 2097151"):
+        Ranks.holding(np.zeros((1, 63), dtype=np.float32), counts)

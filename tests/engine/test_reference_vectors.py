@@ -13,15 +13,26 @@ import pytest
 
 from tessera.engine.arrays import Floats
 from tessera.engine.attribution import binomial_upper_tail, group_mean_e
+from tessera.engine.autoregression import autocovariance, fit, levinson, whitened
+from tessera.engine.calibration import lag_one
+from tessera.engine.chi_square import quantile
 from tessera.engine.evalue import EValues, Validity
 from tessera.engine.merging import RunningMaximum, log_mean, log_product
 from tessera.engine.moments import Moments, Tier
+from tessera.engine.scatter import consistency, shrinkage
+from tessera.engine.scatter import fit as fit_scatter
+from tessera.engine.seasonal import deseasonalised, season
 from tessera.engine.selection import e_bh
+from tessera.engine.walk import Firing, Shared, groups, shared
 
 VECTORS: dict[str, Any] = json.loads(Path(__file__).with_name("vectors.json").read_text("utf-8"))
 WELFORD, E_BH, MERGE = (
     VECTORS[name] for name in ("14_welford_runtime", "16_e_bh", "17_hierarchical_combination")
 )
+SERIES, SCATTER, TOPOLOGY = (
+    VECTORS[name] for name in ("13_ar_and_seasonal", "19_baselines", "22_topology_attribution")
+)
+NAMES = [node["id"] for node in TOPOLOGY["inputs"]["nodes"]]
 
 
 def close(value: object) -> object:
@@ -184,3 +195,101 @@ def test_the_binomial_tail_follows_the_reference() -> None:
         MERGE["inferred"]["binom"], MERGE["outputs"]["binom"], strict=True
     ):
         assert binomial_upper_tail(k, n, p) == close(expected)
+
+
+def test_lags_coefficients_and_order_of_a_series_follow_the_reference() -> None:
+    y, out = np.array(SERIES["inputs"]["y"]), SERIES["outputs"]
+    assert y.mean() == close(SERIES["inputs"]["mean_y"])
+    gamma = autocovariance(y, 5)
+    assert gamma.tolist() == close(out["gamma"])
+    pair = [np.array([v]) for v in (float(len(y)), gamma[1] * len(y), gamma[0] * len(y))]
+    assert lag_one(*pair)[0] == close(out["phi1"])
+    two, best = levinson(gamma[:3])[2], fit(y, 5)
+    for model, expected in ((two, out["levinson2"]), (best, out["fit"])):
+        assert model.coefficients.tolist() == close(expected["phi"])
+        assert model.reflections.tolist() == close(expected["reflection_coefficients"])
+        assert model.variance == close(expected["sigma2_innovation"])
+    trace = [len(y) * np.log(m.variance) + 2 * m.order for m in levinson(gamma)[1:]]
+    assert trace == close(out["fit"]["ic_trace"])
+    white = whitened(y, SERIES["inputs"]["mean_y"], best)
+    assert white[:8].tolist() == close(out["white_first8"])
+
+
+def test_the_season_of_a_series_follows_the_reference() -> None:
+    x, expected = np.array(SERIES["inputs"]["seasonal_series"]), SERIES["outputs"]["seasonal"]
+    assert x.mean() == close(SERIES["inputs"]["mean_s"])
+    found = season(x)
+    assert found is not None
+    assert found.period == expected["period"]
+    assert found.correlation == close(expected["acf"])
+    assert found.means.tolist() == close(expected["means"])
+    assert deseasonalised(x, found)[:6].tolist() == close(expected["des_first6"])
+
+
+def test_the_robust_scatter_is_the_references_but_for_its_approximate_chi_square() -> None:
+    rows, expected = np.array(SCATTER["inputs"]["rows"]), SCATTER["outputs"]["mcd"]
+    scatter = fit_scatter(rows)
+    assert scatter.method == expected["method"]
+    assert 1.0 - scatter.kept.mean() == close(expected["outlierFraction"])
+    assert scatter.centre.tolist() == close(expected["mean"])
+    ours, theirs = consistency(0.975, 2), SCATTER["outputs"]["cons"][1]
+    assert (scatter.covariance * theirs / ours).ravel() == close(np.ravel(expected["cov"]))
+
+
+def test_chi_square_factors_are_near_the_references_and_exact() -> None:
+    out = SCATTER["outputs"]
+    ours = [consistency(share, p) for share, p in SCATTER["inferred"]["cons"]]
+    assert ours == pytest.approx(out["cons"], rel=0.012)
+    assert ours[0] == pytest.approx(1.8590751173689644, rel=1e-12)
+    assert [quantile(0.975, p) for p in (2, 11)] == pytest.approx(out["chi975"], rel=0.006)
+
+
+def test_shrinkage_follows_the_reference() -> None:
+    rows, out = np.array(SCATTER["inputs"]["rows"]), SCATTER["outputs"]
+    covariance, weight = shrinkage(rows[:8])
+    assert covariance.ravel() == close(np.ravel(out["lw8"]["cov"]))
+    assert weight == out["lw8"]["lambda"]
+    scatter = fit_scatter(rows[:6])
+    assert scatter.method == out["small"]["method"]
+    assert scatter.centre.tolist() == close(out["small"]["mean"])
+    assert scatter.covariance.ravel() == close(np.ravel(out["small"]["cov"]))
+    assert shrinkage(rows[:6] - scatter.centre)[1] == close(out["small"]["lambda"])
+
+
+def attributed(window: float | None, hops: int = 1) -> list[Shared]:
+    """Return what the recorded firings share, PSUs before racks."""
+    place = {name: i for i, name in enumerate(NAMES)}
+    parents: list[list[int]] = [[] for _ in NAMES]
+    for edge in TOPOLOGY["inputs"]["edges"]:
+        parents[place[edge["to"]]].append(place[edge["from"]])
+    fired = [
+        Firing(place.get(f["shard_node_id"], -1), f["event_ts"])
+        for f in TOPOLOGY["inputs"]["fired"]
+    ]
+    return sorted(
+        shared(groups(parents, range(4), hops), fired, window=window), key=lambda s: NAMES[s.node]
+    )
+
+
+@pytest.mark.parametrize(("name", "window"), [("plain", None), ("calibrated", 3600.0)])
+@pytest.mark.parametrize("hops", [1, 3])
+def test_what_fired_shards_share_follows_the_reference(
+    name: str, window: float | None, hops: int
+) -> None:
+    for found, expected in zip(attributed(window, hops), TOPOLOGY["outputs"][name], strict=True):
+        assert NAMES[found.node] == expected["shared_node_id"]
+        assert [NAMES[v] for v in found.members] == expected["member_shard_ids"]
+        assert len(found.members) == expected["member_count"]
+        assert found.hops == expected["topology_distance"]
+        assert (found.first, found.last) == (
+            expected["earliest_event_ts"],
+            expected["latest_event_ts"],
+        )
+
+
+def test_how_odd_that_is_follows_the_reference() -> None:
+    log_e = np.log([TOPOLOGY["inferred"]["e"][name] for name in NAMES[:4]])
+    for found, expected in zip(attributed(3600.0), TOPOLOGY["outputs"]["calibrated"], strict=True):
+        assert len(found.group) == expected["group_size"]
+        assert found.chance(TOPOLOGY["inferred"]["healthy_rate"]) == close(expected["binom_tail"])
+        assert np.exp(found.log_e(log_e)) == close(expected["group_e_value"])

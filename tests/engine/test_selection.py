@@ -173,3 +173,15 @@ def test_a_list_over_time_is_wrong_less_often_than_its_level() -> None:
         listed = controlled(EValues(adjusted, np.full(10, 2, dtype=np.int8)), 0.1, keep)
         wrong += len(listed) > 0
     assert wrong <= 0.1 * 200
+
+
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 700), st.sampled_from([0.0, 0.004, 0.02, 0.3, 1.0]))
+def test_a_large_family_is_selected_from_as_by_sorting(seed: int, n: int, ill: float) -> None:
+    rng = np.random.default_rng(seed)
+    log_e = rng.normal(-2.0, 1.5, n) + np.where(rng.random(n) < ill, rng.uniform(0, 12, n), 0.0)
+    falling = np.sort(log_e)[::-1]
+    holds = np.flatnonzero(falling >= np.log(n / 0.1) - np.log(np.arange(1, n + 1)))
+    expected = np.flatnonzero(log_e >= falling[holds[-1]]) if len(holds) else holds
+    chosen = e_bh(EValues(log_e, np.full(n, Validity.CONSTRUCTION, dtype=np.int8)), 0.1)
+    np.testing.assert_array_equal(chosen, expected)

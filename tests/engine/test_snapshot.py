@@ -16,7 +16,11 @@ from tessera.engine import (
     baseline,
     calibration,
     change,
+    count_rows,
+    counts,
     held,
+    joint,
+    joint_rows,
     level,
     margin,
     memory,
@@ -27,14 +31,17 @@ from tessera.engine import (
     streams,
     watch,
 )
+from tessera.engine.joint_rows import Together
 from tessera.engine.outcome import Outcome, Summary
 from tessera.engine.snapshot import field_names, named, restored, schema, snapshot
 from tessera.engine.streams import Streams
 
-S, M, BLOCKS = 4, 3, 260
 HELD = (bands, held, recovery, watch)
+S, M, BLOCKS = 4, 3, 460
+JOINT, COUNTED = 3, 4  # columns besides the M that are both ranked and signed
 LEARNED = (baseline, margin, memory, ranks, recursive, calibration, *HELD)
-ENGINE = named(streams, change, level, onset, *LEARNED)
+TABLES = (joint_rows, joint, count_rows, counts)
+ENGINE = named(streams, change, level, onset, *TABLES, *LEARNED)
 
 
 class Colour(Enum):
@@ -77,30 +84,37 @@ def again(state: object) -> object:
 
 
 def opened() -> Streams:
-    keys = np.arange(1, S * M + 1, dtype=np.uint64).reshape(S, M)
-    first = Streams(keys, np.array([1, 1, -1]), horizon=1000)
-    zeros = np.zeros((S, M), dtype=np.int64)
-    first.adopt_change(np.full((S, M), 0.3), np.full((S, M), 1.2), zeros)
-    first.adopt_level(np.full((S, M), 0.5), np.full((S, M), 0.9), zeros)
+    shape = S, M + 2
+    keys = np.arange(1, S * (M + 2) + 1, dtype=np.uint64).reshape(shape)
+    together = Together(JOINT, np.arange(M))
+    first = Streams(keys, np.array([1, 1, -1, 0, 0]), horizon=1000, together=together)
+    ranked = np.broadcast_to(np.where(np.arange(M + 2) == COUNTED, -1, 0), shape)
+    signed = np.broadcast_to(np.where(np.arange(M + 2) < M, 0, -1), shape)
+    counted = np.broadcast_to(np.where(np.arange(M + 2) == COUNTED, 0, -1), shape)
+    first.adopt_change(np.full(shape, 0.3), np.full(shape, 1.2), ranked)
+    first.adopt_level(np.full(shape, 0.5), np.full(shape, 0.9), signed)
+    first.adopt_counts(np.full(shape, 2.0), counted)
     return first
 
 
 def played(state: Streams, blocks: range) -> list[Outcome]:
-    """Step ``state`` through seeded blocks whose first row leaves its peers at block 230."""
+    """Step ``state`` through seeded blocks whose first row leaves its peers at block 430."""
     found = []
     for block in blocks:
         rng = np.random.default_rng(block)
-        x = rng.normal(size=(S, M)).astype(np.float32)
-        x[0] += 4.0 * (block >= 230)
-        s3 = np.sort(rng.normal(scale=0.1, size=(S, M, 3)), axis=2).astype(np.float32)
-        count = np.full((S, M), 40)
-        summary = Summary(count, s3, count, s3, np.ones(S, dtype=np.bool_))
+        x = rng.normal(size=(S, M + 2)).astype(np.float32)
+        x[0] += 4.0 * (block >= 430)
+        x[:, JOINT], x[:, COUNTED] = np.nan, rng.poisson(0.5, S)
+        s3 = np.sort(rng.normal(scale=0.1, size=(S, M + 2, 3)), axis=2).astype(np.float32)
+        count = np.full(x.shape, 40)
+        total = np.full(x.shape, 12.0, dtype=np.float32)
+        summary = Summary(count, s3, count, s3, np.ones(S, dtype=np.bool_), total)
         needed = np.full(S, 3)
         found.append(state.step(block, x, summary, needed, needed))
     return found
 
 
-@pytest.mark.parametrize("cut", [0, 49, 120, 200, 240])
+@pytest.mark.parametrize("cut", [0, 49, 120, 200, 240, 350, 405, 440])
 def test_streams_go_on_to_the_last_bit(cut: int) -> None:
     state = opened()
     played(state, range(cut))
@@ -111,7 +125,9 @@ def test_streams_go_on_to_the_last_bit(cut: int) -> None:
     for first, second in zip(told, played(copy, rest), strict=True):
         assert msgpack.packb(snapshot(first)) == msgpack.packb(snapshot(second))
     assert msgpack.packb(snapshot(state)) == msgpack.packb(snapshot(copy))
-    assert told[-1].change[0].max() > 3.0  # there is evidence to lose
+    for ranked in range(M), [JOINT]:
+        assert told[-1].change[0, ranked].max() > 2.0  # there is evidence to lose
+    assert abs(told[-1].level[0, COUNTED]) > 0.0
 
 
 @given(STATES)

@@ -50,7 +50,7 @@ def record(
     return Folders(folder / "recording", folder / "state")
 
 
-def live(folders: Folders, recording: Recording) -> Live:
+def live(folders: Folders, recording: Recording, baseline: Path | None = None) -> Live:
     """Return the fleet of ``recording`` as agents and an aggregator, at its first tick."""
     hosts = [n.id for n in recording.topology.nodes if n.kind == "host"]
     return Live(
@@ -62,8 +62,9 @@ def live(folders: Folders, recording: Recording) -> Live:
         catalogue=default_catalogue(),
         topology=recording.topology,
         horizon=INTERVAL * len(recording.times),
-        began=BEGAN,
+        began=float(recording.times[0]),
         interval=INTERVAL,
+        baseline=baseline,
     )
 
 

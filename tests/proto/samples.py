@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tessera.proto.messages import (
     ChangePlan,
+    CountsPlan,
     Down,
     Held,
     HeldNote,
@@ -73,7 +74,9 @@ shards = st.builds(
 @st.composite
 def inventories(draw: st.DrawFn) -> Inventory:
     """Draw what a host has."""
-    metrics = tuple(draw(st.lists(names, max_size=4, unique=True)))
+    words = st.sampled_from(["", "/spread", "/oscillation", "/spike", "/joint"])
+    named = st.one_of(st.tuples(names, words).map("".join), st.just("joint"))
+    metrics = tuple(draw(st.lists(named, max_size=4, unique=True)))
     some = st.tuples(*([texts] * len(metrics))).filter(any) if metrics else st.just(())
     rows = draw(st.lists(shards, max_size=4, unique_by=lambda row: row.id))
     units = draw(st.one_of(st.just(()), some))
@@ -133,6 +136,14 @@ def plans(draw: st.DrawFn) -> Plan:
         largest_lambda=st.floats(0, 1),
         epoch=ids,
     )
+    counted = st.builds(
+        CountsPlan,
+        metric=names,
+        group=st.sampled_from(sorted(groups.values())),
+        rung=rungs,
+        odds=st.floats(1, 1e9),
+        epoch=ids,
+    )
     return Plan(
         id=draw(ids),
         groups=groups,
@@ -144,6 +155,7 @@ def plans(draw: st.DrawFn) -> Plan:
         from_block=draw(st.dictionaries(rungs, blocks)),
         epochs=draw(st.dictionaries(st.sampled_from(rows), st.integers(1, 2**63 - 1))),
         direction=draw(st.dictionaries(names, st.sampled_from([-1, 0, 1]))),
+        counts=tuple(draw(st.lists(counted, max_size=2))),
         held=draw(st.dictionaries(st.sampled_from(rows), held_rows)),
     )
 
@@ -162,6 +174,8 @@ def downs(draw: st.DrawFn, shape: tuple[int, int]) -> tuple[Down, ...]:
     rung, block, plan = draw(rungs), draw(blocks), draw(ids)
     counts = hnp.arrays(np.int64, shape[1:], elements=st.integers(0, 65535))
     s3 = floats((shape[1], 3))
+    sums = st.one_of(unknown, st.floats(0, width=32, allow_infinity=False))
+    totals = st.one_of(st.none(), hnp.arrays(np.float32, shape[1:], elements=sums))
     return tuple(
         Down(
             group=group,
@@ -173,6 +187,7 @@ def downs(draw: st.DrawFn, shape: tuple[int, int]) -> tuple[Down, ...]:
             s3_demeaned=draw(s3),
             included=draw(bits(shape[:1])),
             plan=plan,
+            total=draw(totals),
         )
         for group in draw(st.lists(names, min_size=1, max_size=3, unique=True))
     )

@@ -65,7 +65,7 @@ def test_a_transition_is_kept_with_the_parts_that_it_was_merged_of_and_their_epo
     facts = of_transition(OPENED, *decided()).facts
     assert facts["epochs"] == [1]
     assert facts["actor"] == "tessera"
-    one = {"metric": "step_time_seconds", "class": "none"}
+    one = {"metric": "step_time_seconds", "family": "A mean", "class": "none"}
     assert facts["parts"] == [
         {**one, "channel": "fast change", "rung": 1, "log_m": 0.0, "weight": 0.25},
         {**one, "channel": "slow change", "rung": 5, "log_m": 0.0, "weight": 0.25},

@@ -57,5 +57,5 @@ def test_a_name_that_contradicts_the_file_is_told_and_not_formed_around() -> Non
 
 
 def test_hosts_without_a_metric_that_is_judged_make_no_fleet() -> None:
-    silent = replace(inventory("h0"), metrics=("ecc_corrected",))
+    silent = replace(inventory("h0"), metrics=("ecc_uncorrected",))
     assert form([silent], default_catalogue(), NOTHING, "here", 5) is None
