@@ -244,17 +244,6 @@ class Evidence:
             epoch[rows, j] = cell.epoch
         streams.adopt_level(margin, largest, self._own_epochs(epoch, plan))
 
-    def _adopt_counts(self, rung: int, streams: Streams, plan: Plan) -> None:
-        odds, epoch = np.full(self._shape, np.nan), np.full(self._shape, -1, dtype=np.int64)
-        groups = self._groups(plan)
-        for cell in (c for c in plan.counts if c.rung == rung):
-            if cell.metric not in self.inventory.metrics:
-                continue
-            j = self.inventory.metrics.index(cell.metric)
-            rows = groups == cell.group
-            odds[rows, j], epoch[rows, j] = cell.odds, cell.epoch
-        streams.adopt_counts(odds, self._own_epochs(epoch, plan))
-
     def _holds(self, plan: Plan, rung: int) -> dict[int, Hold]:
         """Return the rows that ``plan`` holds, and what of them is watched at ``rung``."""
         place = {metric: j for j, metric in enumerate(self.inventory.metrics)}
@@ -269,6 +258,17 @@ class Evidence:
             for i, held in rows
             if held is not None
         }
+
+    def _adopt_counts(self, rung: int, streams: Streams, plan: Plan) -> None:
+        odds, epoch = np.full(self._shape, np.nan), np.full(self._shape, -1, dtype=np.int64)
+        groups = self._groups(plan)
+        for cell in (c for c in plan.counts if c.rung == rung):
+            if cell.metric not in self.inventory.metrics:
+                continue
+            j = self.inventory.metrics.index(cell.metric)
+            rows = groups == cell.group
+            odds[rows, j], epoch[rows, j] = cell.odds, cell.epoch
+        streams.adopt_counts(odds, self._own_epochs(epoch, plan))
 
     def _own_epochs(self, epoch: Ints, plan: Plan) -> Ints:
         """Return the streams' epochs (S, M): their cell's, or their shard's where that is later."""

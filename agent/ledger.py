@@ -59,9 +59,9 @@ class Kept:
     lost: str = ""
 
 
+_HELD = (held, watch, recovery, bands)
 _LEARNED = (baseline, knowledge, margin, memory, ranks, recursive, calibration)
 _TABLES = (joint_rows, joint, count_rows, counts)
-_HELD = (held, watch, recovery, bands)
 _ENGINE = (streams, change, level, onset, *_TABLES, *_LEARNED, *_HELD)
 CLASSES: Final = named(Kept, of_host, of_baseline, Block, messages, *_ENGINE)
 

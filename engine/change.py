@@ -150,8 +150,8 @@ class ChangeChannel:
 
         Returns the rows that learn again because of another φ.
         """
-        known = np.isfinite(self.phi)  # a held stream keeps its own: it may not learn another's
-        again = np.flatnonzero(new_epoch & known & (phi != self.phi) & ~self.held)
+        known = np.isfinite(self.phi) & ~self.held  # a held one keeps its own, to be measured by
+        again = np.flatnonzero(new_epoch & known & (phi != self.phi))
         self.relearn(again)
         self.phi = np.where(np.isfinite(self.phi), self.phi, phi)
         self.kappa = np.where(np.isfinite(kappa), kappa, self.kappa)
@@ -188,33 +188,6 @@ class ChangeChannel:
         self._moving[rows] = False
         put_rows(self._ranks, rows, Ranks.start(len(rows)))
 
-    def knowledge(self, rows: Ints) -> Knowledge:
-        """Return what settled ``rows`` have learned, the last pair and all evidence left out."""
-        regression = take_rows(self._regression, rows)
-        regression.last_x[:] = regression.last_c[:] = np.nan
-        return Knowledge(
-            offset=self.offset[rows],
-            origin=self._origin[rows],
-            scale=self._scale[rows],
-            phi=self.phi[rows],
-            kappa=self.kappa[rows],
-            regression=regression,
-            ranks=take_rows(self._ranks, rows),
-            memory=take_rows(self._memory, rows),
-        )
-
-    def begin_with(self, rows: Ints, known: Knowledge) -> None:
-        """Let ``rows``, which have learned nothing yet, go on from what is ``known``: M = 1."""
-        self.offset[rows], self.phi[rows], self.kappa[rows] = known.offset, known.phi, known.kappa
-        self._origin[rows], self._scale[rows] = known.origin, known.scale
-        put_rows(self._regression, rows, known.regression)
-        put_rows(self._ranks, rows, known.ranks)
-        put_rows(self._memory, rows, known.memory)
-        self.observed[rows], self._moving[rows], self.settled[rows] = LEARNING_BLOCKS, True, True
-        self.learning = not self.settled.all()
-        if not self.learning:
-            self._kept, self._gap = self._kept[:0], self._gap[:0]  # as :meth:`settle` does
-
     def hold(self, rows: Ints, before: Ints) -> None:
         """Set aside what ``rows`` had learned before block ``before`` (r,) until their release.
 
@@ -248,6 +221,35 @@ class ChangeChannel:
         """Return the median of that over the last 32 blocks, none before ``since``; NaN = none."""
         line = self._baselines.line(np.array([row]))
         return self._recent.effect(line, float(self.phi[row]), row, since) * float(self._scale[row])
+
+    def knowledge(self, rows: Ints) -> Knowledge:
+        """Return what settled ``rows`` have learned, the last pair and all evidence left out."""
+        regression = take_rows(self._regression, rows)
+        regression.last_x[:] = regression.last_c[:] = np.nan
+        return Knowledge(
+            offset=self.offset[rows],
+            origin=self._origin[rows],
+            scale=self._scale[rows],
+            phi=self.phi[rows],
+            kappa=self.kappa[rows],
+            regression=regression,
+            ranks=take_rows(self._ranks, rows),
+            memory=take_rows(self._memory, rows),
+        )
+
+    def begin_with(self, rows: Ints, known: Knowledge) -> None:
+        """Let ``rows``, which have learned nothing yet, go on from what is ``known``: M = 1."""
+        self.offset[rows], self.phi[rows], self.kappa[rows] = known.offset, known.phi, known.kappa
+        self._origin[rows], self._scale[rows] = known.origin, known.scale
+        put_rows(self._regression, rows, known.regression)
+        put_rows(self._ranks, rows, known.ranks)
+        put_rows(self._memory, rows, known.memory)
+        self.observed[rows], self._moving[rows], self.settled[rows] = LEARNING_BLOCKS, True, True
+        self.learning = not self.settled.all()
+        if not self.learning:
+            self._kept, self._gap = self._kept[:0], self._gap[:0]  # as :meth:`settle` does
+        self._late[rows] = False
+        self._baselines.set_aside(self._learned(), rows, np.zeros(len(rows), dtype=np.int64))
 
     def waits_for_kappa(self, rows: Ints) -> bool:
         """Say whether one of ``rows`` has settled and is still without its κ."""
@@ -347,10 +349,10 @@ class ChangeChannel:
         w = np.where(may_bet & np.isfinite(self.kappa), w, np.nan)
         u = self._ranks.rank(w, uniforms(self.keys, block), learn)
         z = normal_scores(u)
+        healthy = np.where(self.held, np.nan, z)  # what is ill says nothing of the null
         kappa = np.where(np.isfinite(self.kappa), self.kappa, 1.0)
         for rows in parts(len(z)):
             self.mixture.step(normal_score_bets(z[rows], kappa[rows]), block, rows)
-        healthy = np.where(self.held, np.nan, z)  # what is ill says nothing of the null
         self._memory.update(healthy)
         self._baselines.take(self._learned(), block, ~self.held & np.isfinite(z))
         return self._windows.update(healthy)

@@ -95,8 +95,8 @@ class Streams:
         if len(new):
             row = new // self.shape[1]
             channel = ChangeChannel(self._keys[new], self._direction[new], self.horizon)
-            self._change.append(_Change(new, row, channel))
-            held = np.flatnonzero(np.isin(row, list(self._watching.holds)))
+            self._change.append(_Change(new, new // self.shape[1], channel))
+            held = np.flatnonzero(np.isin(new // self.shape[1], list(self._watching.holds)))
             channel.hold(held, held)
         grown = (epoch > self._change_epoch).ravel()
         again = np.zeros(self.shape[0], dtype=np.bool_)  # rows whose residuals will be others
@@ -143,14 +143,6 @@ class Streams:
             )
         self._level_epoch = np.maximum(self._level_epoch, epoch)
 
-    def adopt_counts(self, odds: Floats, epoch: Ints) -> None:
-        """Obey the plan of counts, each (S, M): margins in ``odds``, taken when an epoch begins.
-
-        A counted column has no level stream: its evidence and epoch stand in the same place.
-        """
-        self._counts.adopt(odds.ravel(), epoch.ravel(), self._level_epoch.ravel())
-        self._level_epoch = np.maximum(self._level_epoch, epoch)
-
     def release(self, kept: Mapping[int, Hold]) -> None:
         """Let all rows learn again whose verdict ``kept`` (by row) does not name: M = 1."""
         gone = self._watching.let_go(kept)
@@ -171,6 +163,14 @@ class Streams:
             if watch is not None:
                 self._watching.watches[row] = watch
 
+    def adopt_counts(self, odds: Floats, epoch: Ints) -> None:
+        """Obey the plan of counts, each (S, M): margins in ``odds``, taken when an epoch begins.
+
+        A counted column has no level stream: its evidence and epoch stand in the same place.
+        """
+        self._counts.adopt(odds.ravel(), epoch.ravel(), self._level_epoch.ravel())
+        self._level_epoch = np.maximum(self._level_epoch, epoch)
+
     def anew(self, rows: Ints) -> None:
         """Let all streams of ``rows`` (r,) be as if just opened, under the epochs that they have.
 
@@ -187,8 +187,8 @@ class Streams:
             change.told[:] = [(settled, times) for settled, times in told if len(settled.rows)]
         for level in self._level:
             level.channel.forget(np.flatnonzero(chosen[level.row]))
-        self._counts.anew(rows)
         self._watching.drop(rows.tolist())
+        self._counts.anew(rows)
 
     def step(
         self,
@@ -237,9 +237,9 @@ class Streams:
             side = level.direction[rows]
             if len(rows):
                 self._level.append(_Level(at[rows], at[rows] // self.shape[1], side, level.channel))
+        self._watching.inherit(former._watching, former.shape, place, self.shape[1])  # noqa: SLF001 - of this class
         self._joint.inherit(former._joint, place)  # noqa: SLF001 - of this class
         self._counts.inherit(former._counts, place)  # noqa: SLF001 - of this class
-        self._watching.inherit(former._watching, former.shape, place, self.shape[1])  # noqa: SLF001 - of this class
         known = np.flatnonzero(place >= 0)
         for name in ("offset", "_change_epoch", "_level_epoch"):
             getattr(self, name).ravel()[place[known]] = getattr(former, name).ravel()[known]

@@ -94,20 +94,6 @@ class LevelPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class CountsPlan:
-    """Parameters of one counted metric of one peer group.
-
-    ``odds`` >= 1: times the odds of its exposure that a healthy member may err.
-    """
-
-    metric: str
-    group: str
-    rung: int
-    odds: float
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True)
 class Held:
     """An open verdict of a row, whose baseline of before is to be kept until it is closed.
 
@@ -122,6 +108,20 @@ class Held:
     metric: str
     rung: int
     opened: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountsPlan:
+    """Parameters of one counted metric of one peer group.
+
+    ``odds`` >= 1: times the odds of its exposure that a healthy member may err.
+    """
+
+    metric: str
+    group: str
+    rung: int
+    odds: float
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,7 @@ CLASSES: Final = named(
     *_ENGINE,
     *_TABLES,
     *_LEARNED,
+    *_LEARNED,
     *_HELD,
     *_FLEET,
     *_PLAN,

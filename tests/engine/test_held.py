@@ -15,7 +15,7 @@ SURE = np.log(1e5)
 def known(n: int, total: int) -> Learned:
     """Return what streams know that have counted ``total`` residuals, marked by that number."""
     made = Learned.start(n)
-    made.ranks.total[:] = total
+    made.ranks.below[:, -1] = total
     made.regression.theta[:, 0] = total
     return made
 
@@ -60,9 +60,8 @@ def test_a_stream_without_a_copy_sets_aside_what_it_knows_now() -> None:
 def test_null_a_copy_restored_at_once_changes_nothing() -> None:
     x = fleet(201, LATE + KEPT_EVERY + 40)
     made = learned(x, blocks=LATE)
-    total = made._ranks.total  # noqa: SLF001 - by which copies are due
     at = LATE
-    while total[0] < KEPT_EVERY:
+    while made._ranks.total[0] < KEPT_EVERY:  # noqa: SLF001 - by which copies are due
         play(made, x[at : at + 1], first=at)
         at += 1
     twin = deepcopy(made)

@@ -36,9 +36,9 @@ from tessera.engine.outcome import Outcome, Summary
 from tessera.engine.snapshot import field_names, named, restored, schema, snapshot
 from tessera.engine.streams import Streams
 
+HELD = (bands, held, recovery, watch)
 S, M, BLOCKS = 4, 3, 460
 JOINT, COUNTED = 3, 4  # columns besides the M that are both ranked and signed
-HELD = (bands, held, recovery, watch)
 LEARNED = (baseline, margin, memory, ranks, recursive, calibration, *HELD)
 TABLES = (joint_rows, joint, count_rows, counts)
 ENGINE = named(streams, change, level, onset, *TABLES, *LEARNED)
