@@ -110,8 +110,8 @@ def _learning(fleet: Fleet, planner: Planner, learned: Ints) -> Iterator[Abstent
 
 def _too_long(fleet: Fleet, planner: Planner) -> Iterator[Abstention]:
     """Yield the scores whose blocks are too long, or too short, to be learned at all."""
-    lengths = planner.change.lengths
-    for metric in fleet.metrics:
+    lengths, anybody = planner.change.lengths, (fleet.group_sizes() >= FEWEST).any()
+    for metric in fleet.metrics if anybody else ():
         if not metric.paired and not lengths.fits(metric.fast):
             blocks = f"blocks of {metric.fast} s"
             long = f"{LEARNING_BLOCKS} {blocks} are more than half of an epoch"
