@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ...adapters.catalogue import JOINT, SCORES
 from ...engine.change import LEARNING_BLOCKS
 from ...engine.evalue import Validity
 from ...engine.peers import FEWEST
@@ -92,7 +93,13 @@ def _uncalibrated(fleet: Fleet, planner: Planner) -> Iterator[Abstention]:
 def _learning(fleet: Fleet, planner: Planner, learned: Ints) -> Iterator[Abstention]:
     """Yield what never ended its learning, by group and rung, and what never had a value."""
     paired = np.array([metric.paired for metric in fleet.metrics], dtype=np.bool_)
-    parts = ((0, paired, "fast rung"), (1, paired, "slow rung"), (0, ~paired, "scores of ticks"))
+    joint = np.array([metric.score == JOINT for metric in fleet.metrics], dtype=np.bool_)
+    parts = (
+        (0, paired, "fast rung"),
+        (1, paired, "slow rung"),
+        (0, ~paired & ~joint, "scores of ticks"),
+        (0, joint, "joint"),
+    )
     for which, columns, word in parts:
         exists = (planner.change.rungs(slow=bool(which)) > 0) & columns
         far = np.where(exists, np.maximum(learned[which], 0), LEARNING_BLOCKS)
@@ -112,7 +119,7 @@ def _too_long(fleet: Fleet, planner: Planner) -> Iterator[Abstention]:
     """Yield the scores whose blocks are too long, or too short, to be learned at all."""
     lengths, anybody = planner.change.lengths, (fleet.group_sizes() >= FEWEST).any()
     for metric in fleet.metrics if anybody else ():
-        if not metric.paired and not lengths.fits(metric.fast):
+        if metric.score in SCORES and not lengths.fits(metric.fast):
             blocks = f"blocks of {metric.fast} s"
             long = f"{LEARNING_BLOCKS} {blocks} are more than half of an epoch"
             reason = long if metric.fast >= lengths.shortest else f"{blocks} are too short here"

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import log
 from typing import Literal
 
@@ -50,7 +51,8 @@ def test_a_change_verdict_says_that_the_shard_has_changed() -> None:
         (("power/spread",), "the spread of power has changed"),
         (("power/oscillation",), "power oscillates more than it did"),
         (("power/spike",), "power has larger spikes than it had"),
-        (("power/joint",), "power moves otherwise than it did"),
+        (("joint",), "the way its metrics go together has changed"),
+        (("joint", "power"), "the way its metrics go together has changed (also power)"),
         (("power/spike", "clock/spike"), "power and clock have larger spikes than they had"),
         (
             ("power/oscillation", "power/spread"),
@@ -65,6 +67,13 @@ def test_a_change_verdict_says_that_the_shard_has_changed() -> None:
 )
 def test_every_family_has_its_own_words(metrics: tuple[str, ...], claim: str) -> None:
     assert reason(lead("change", metrics), 31).startswith(f"{claim} against its 31 peers: e = ")
+
+
+def test_what_is_counted_is_said_to_be_too_much() -> None:
+    alone = replace(lead("level", ("replays",)), family="counts")
+    assert reason(alone, 31).startswith("too many replays against its 31 peers: e = ")
+    more = replace(alone, metrics=("replays", "power"))
+    assert reason(more, 31).startswith("too many replays (also power) against its 31 peers: e = ")
 
 
 def test_the_bar_of_a_list_is_the_one_that_was_passed() -> None:
