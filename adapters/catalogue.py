@@ -90,7 +90,7 @@ class Catalogue:
         base, score = split(name)
         row = self.of(base)
         if score == JOINT:
-            return score in self.scores
+            return name == JOINT and JOINT in self.scores
         return row.judged and (score == "mean" or score in row.scores)
 
     def meant(self, name: str) -> str | None:

@@ -117,7 +117,7 @@ def split(name: str) -> tuple[str, Score]:
     base, mark, last = name.rpartition(MARK)
     if name == JOINT:
         return name, JOINT
-    for score in SCORES:
+    for score in BESIDE:
         if mark and base and score == last:
             return base, score
     return name, "mean"

@@ -87,13 +87,13 @@ class JointRows:
         """
         for batch in former.batches:
             at, rows = place[batch.at], np.flatnonzero(place[batch.at] >= 0)
-            if len(rows) == 0 or not self._same(former, batch.row[rows[0]], place):
+            if len(rows) == 0 or not self._same(former, int(batch.row[rows[0]]), place):
                 continue
             told = [(only(settled, rows, len(at)), times) for settled, times in batch.told]
             batch.channel.keep(rows)
             self.batches.append(JointBatch(at[rows], at[rows] // self._width, batch.channel, told))
 
-    def _same(self, former: "JointRows", row: np.int64, place: Ints) -> bool:
+    def _same(self, former: "JointRows", row: int, place: Ints) -> bool:
         """Say whether the columns judged here are those of ``former``, in their order."""
         moved = place[row * former._width + former.together.columns]  # noqa: SLF001 - of this class
         same = np.array_equal(moved % self._width, self.together.columns)

@@ -17,7 +17,8 @@ SHORTEST_PERIOD: Final = 3  # ticks
 LONGEST_PERIOD: Final = 1 / 3  # of the block
 RESOLUTION: Final = 2.0**-23  # of a value: what float32 can tell apart
 SMALLEST: Final = 2.0**-126  # the least normal float32
-EDGE: Final = 1e-6  # a share is held this far from 0 and 1 before the logit
+BETWEEN: Final = 2  # frequencies looked at for each of Fourier's: a wave may lie between two
+EDGE: Final = 0.001  # a share is held this far from 0 and 1 before the logit
 
 
 def spread(ticks: Floats, least: Floats) -> Floats:
@@ -51,26 +52,27 @@ def spike(ticks: Floats, least: Floats, direction: Ints) -> Floats:
 
 
 def oscillation(ticks: Floats, least: Floats) -> Floats:
-    """Return the logit of the largest share (S, C) that one frequency has of a block.
+    """Return the logit of the largest share (S, C) that one frequency has of a block's variance.
 
     ``ticks`` (T, S, C) on a regular clock; their line of least squares is taken off, a missing one
-    counts as 0 then. Shares are of the periodogram from periods of 3 ticks to a third of the
-    block. NaN under ``least`` (C,) or under 20 ticks; where all keep to their line, every
-    frequency has the same share.
+    counts as 0 then. Looked at are periods from 3 ticks to a third of the block, also half-way
+    between Fourier's frequencies; the share is of all that is left beside the line, so that a wave
+    weighs alike wherever it lies. NaN under ``least`` (C,) or under 20 ticks; where all ticks keep
+    to their line, every frequency has the same share.
 
-    Source: Fisher, "Tests of significance in harmonic analysis" (1929), the statistic g.
+    Source: after Fisher, "Tests of significance in harmonic analysis" (1929), the statistic g.
     """
     total, present = len(ticks), np.isfinite(ticks)
     count = present.sum(axis=0)
-    frequency = np.arange(np.ceil(1 / LONGEST_PERIOD), total // SHORTEST_PERIOD + 1, dtype=np.int64)
-    if len(frequency) == 0:
+    lowest, highest = round(BETWEEN / LONGEST_PERIOD), BETWEEN * total // SHORTEST_PERIOD
+    if highest <= lowest:
         return np.full(ticks.shape[1:], np.nan)
     rest, level = _detrended(ticks, present, count)
-    power = np.abs(np.fft.rfft(rest, axis=0)[frequency]) ** 2
-    whole = power.sum(axis=0)
+    wave = np.fft.rfft(rest, n=BETWEEN * total, axis=0)[lowest : highest + 1]
+    whole = total * (rest * rest).sum(axis=0) / 2  # Parseval: of the frequencies above 0
     waves = np.sqrt(whole) / total > _floor(level)
-    share = np.where(waves, power.max(axis=0) / np.where(waves, whole, 1.0), 1 / len(frequency))
-    held = np.clip(share, EDGE, 1.0 - EDGE)
+    share = (np.abs(wave) ** 2).max(axis=0) / np.where(waves, whole, 1.0)
+    held = np.clip(np.where(waves, share, 2 / total), EDGE, 1.0 - EDGE)
     found = np.log(held) - np.log1p(-held)
     return np.where(_enough(count, least, FEWEST_OF_A_WAVE), found, np.nan)
 

@@ -5,7 +5,7 @@ rung or two, and at every other rung they would be NaN after NaN.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, replace
 from typing import Final, TypeVar
 
 import numpy as np
@@ -87,11 +87,12 @@ class Laid:
         if columns is None:
             return message
 
+        nothing = _nothing(message)
+
         def laid(values: Array, axis: int) -> Array:
             shape = (*values.shape[:axis], self._every, *values.shape[axis + 1 :])
-            nothing = np.nan if values.dtype.kind == "f" else _nothing(message)
-            out = np.full_like(values, nothing, shape=shape)
-            np.moveaxis(out, axis, 0)[columns] = np.moveaxis(values, axis, 0)
+            out = np.full(shape, np.nan if values.dtype.kind == "f" else nothing, values.dtype)
+            out[(slice(None), columns) if axis else columns] = values
             return out
 
         return _changed(message, laid)
@@ -101,32 +102,44 @@ def _nothing(message: Up1 | Down | Up2 | LevelNotes) -> int:
     return NOBODY if isinstance(message, Down) else NONE
 
 
-def _told(message: Message) -> Iterator[npt.NDArray[np.bool_]]:
+def _told(message: Up1 | Down | Up2 | LevelNotes) -> Iterator[npt.NDArray[np.bool_]]:
     """Yield for each array of ``message`` which columns it says something of."""
-    held: list[npt.NDArray[np.bool_]] = []
+    nothing = _nothing(message)
+    for values, axis in _arrays(message):
+        says = values.view(np.uint32) != NAN if values.dtype == np.float32 else values != nothing
+        if says.ndim == 1 + axis:
+            yield says.any(axis=0) if axis else says
+        else:
+            yield says.any(axis=tuple(i for i in range(says.ndim) if i != axis))
 
-    def look(values: Array, axis: int) -> Array:
-        short = values.dtype == np.float32
-        says = values.view(np.uint32) != NAN if short else values != _nothing(message)
-        held.append(says.any(axis=tuple(i for i in range(values.ndim) if i != axis)))
-        return values
 
-    _changed(message, look)
-    yield from held
+def _arrays(message: Up1 | Down | Up2 | LevelNotes) -> Iterator[tuple[Array, int]]:
+    """Yield the arrays of ``message`` that have columns, and which axis these are."""
+    for name in _NAMES[type(message)]:
+        value = getattr(message, name)
+        if isinstance(value, np.ndarray):
+            axis = _axis(message, name, value)
+            if axis is not None:
+                yield value, axis
+        elif isinstance(value, Mapping):
+            yield from ((array, 1) for array in value.values())
+        elif isinstance(value, LevelNotes):
+            yield from _arrays(value)
 
 
 def _changed(message: Message, change: Change) -> Message:
     """Return ``message`` with a ``change`` made to every array that has columns."""
     new: dict[str, object] = {}
-    for field in fields(message):
-        value = getattr(message, field.name)
+    for name in _NAMES[type(message)]:
+        value = getattr(message, name)
         if isinstance(value, np.ndarray):
-            axis = _axis(message, field.name, value)
-            new[field.name] = value if axis is None else change(value, axis)
+            axis = _axis(message, name, value)
+            if axis is not None:
+                new[name] = change(value, axis)
         elif isinstance(value, Mapping):
-            new[field.name] = {key: change(array, 1) for key, array in value.items()}
-        elif is_dataclass(value) and isinstance(value, LevelNotes):
-            new[field.name] = _changed(value, change)
+            new[name] = {key: change(array, 1) for key, array in value.items()}
+        elif isinstance(value, LevelNotes):
+            new[name] = _changed(value, change)
     return replace(message, **new)  # type: ignore[arg-type]  # of the fields' own types
 
 
@@ -135,3 +148,6 @@ def _axis(message: Up1 | Down | Up2 | LevelNotes, name: str, values: Array) -> i
     if isinstance(message, Down):
         return None if name == "included" else 0
     return 1 if values.ndim > 1 else None
+
+
+_NAMES = {kind: [field.name for field in fields(kind)] for kind in (Up1, Down, Up2, LevelNotes)}

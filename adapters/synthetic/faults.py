@@ -44,7 +44,8 @@ class Fault:
     ``metric`` is a name or ``*``. A *step* adds ``size``, a *slope* grows by it every 1,000 ticks,
     *spread* multiplies the own noise by it, *oscillation* adds a sine of that amplitude every
     ``period`` ticks, *spikes* add it, up and down in turn, every ``period`` ticks (these three
-    leave the mean where it is), *flatline* repeats the first value, *missing* gives none. ``unit`` of a size: marginal sd of the own noise, or fraction of the value.
+    leave the mean where it is), *flatline* repeats the first value, *missing* gives none.
+    ``unit`` of a size: marginal sd of the own noise, or fraction of the value.
     Ticks count from 0; ``end`` is the first healthy tick, None for never.
     """
 

@@ -16,7 +16,7 @@ _PHRASES = {
     "spread": ("the spread of {} has changed", "the spreads of {} have changed"),
     "oscillation": ("{} oscillates more than it did", "{} oscillate more than they did"),
     "spike": ("{} has larger spikes than it had", "{} have larger spikes than they had"),
-    "joint": ("its metrics do not go together as they did",) * 2,
+    "joint": ("the way its metrics go together has changed",) * 2,
 }
 
 E_LIMIT = 4.0  # nats up to which e itself is easier to read than its power of ten
@@ -57,7 +57,7 @@ def _claim(lead: Lead) -> str:
     """Return which metrics do what: those of the score that carries most, then the others."""
     if lead.family == COUNTS:  # the strongest, which is counted, and the others
         first, *rest = lead.metrics
-        claim = f"{first}: more errors than its peers"
+        claim = f"too many {first}"
         return f"{claim} (also {_named(rest)})" if rest else claim
     score = split(lead.metrics[0])[1]
     names = [base for base, other in map(split, lead.metrics) if other == score]

@@ -36,6 +36,7 @@ def abstentions(fleet: Fleet, planner: Planner, learned: Ints) -> tuple[Abstenti
         *_counts(fleet, planner),
         *_uncalibrated(fleet, planner),
         *_learning(fleet, planner, learned),
+        *_too_long(fleet, planner),
     }
     return tuple(sorted(found))
 
@@ -80,8 +81,9 @@ def _uncalibrated(fleet: Fleet, planner: Planner) -> Iterator[Abstention]:
     for cell in planner.change.cells.values():
         if np.isnan(cell.kappa) or cell.validity.max() > Validity.NONE:
             continue
-        rung = f"{fleet.metrics[cell.column].name}: {'slow' if cell.slow else 'fast'} rung"
-        reason = f"{rung}: {', '.join(cell.calibration.reasons)}"
+        metric = fleet.metrics[cell.column]
+        rung = f": {'slow' if cell.slow else 'fast'} rung" if metric.paired else ""
+        reason = f"{metric.name}{rung}: {', '.join(cell.calibration.reasons)}"
         for g in np.unique(fleet.group[cell.rows]):
             if best[g] > Validity.NONE:  # the others have said already that they claim nothing
                 yield Abstention(_scope(fleet, int(g)), "change", reason)
@@ -89,19 +91,32 @@ def _uncalibrated(fleet: Fleet, planner: Planner) -> Iterator[Abstention]:
 
 def _learning(fleet: Fleet, planner: Planner, learned: Ints) -> Iterator[Abstention]:
     """Yield what never ended its learning, by group and rung, and what never had a value."""
-    for which, word in enumerate(("fast", "slow")):
-        exists = planner.change.rungs(slow=bool(which)) > 0
+    paired = np.array([metric.paired for metric in fleet.metrics], dtype=np.bool_)
+    parts = ((0, paired, "fast rung"), (1, paired, "slow rung"), (0, ~paired, "scores of ticks"))
+    for which, columns, word in parts:
+        exists = (planner.change.rungs(slow=bool(which)) > 0) & columns
         far = np.where(exists, np.maximum(learned[which], 0), LEARNING_BLOCKS)
         for g in np.unique(fleet.group[far.min(axis=1) < LEARNING_BLOCKS]):
             mine = far[fleet.group == g]
             silent = int((mine.max(axis=1) == 0).sum())
             if 0 < silent < len(mine):
-                reason = f"{word} rung: {silent} of {len(mine)} never had a value beside peers"
+                reason = f"{word}: {silent} of {len(mine)} never had a value beside peers"
                 yield Abstention(_scope(fleet, int(g)), "change", reason)
             least = int(mine[mine.max(axis=1) > 0].min()) if silent < len(mine) else 0
             if least < LEARNING_BLOCKS:
-                reason = f"{word} rung: learning ({least} of {LEARNING_BLOCKS} blocks)"
+                reason = f"{word}: learning ({least} of {LEARNING_BLOCKS} blocks)"
                 yield Abstention(_scope(fleet, int(g)), "change", reason)
+
+
+def _too_long(fleet: Fleet, planner: Planner) -> Iterator[Abstention]:
+    """Yield the scores whose blocks are too long, or too short, to be learned at all."""
+    lengths = planner.change.lengths
+    for metric in fleet.metrics:
+        if not metric.paired and not lengths.fits(metric.fast):
+            blocks = f"blocks of {metric.fast} s"
+            long = f"{LEARNING_BLOCKS} {blocks} are more than half of an epoch"
+            reason = long if metric.fast >= lengths.shortest else f"{blocks} are too short here"
+            yield Abstention(metric.base, "change", f"scores of ticks: {reason}")
 
 
 def _scope(fleet: Fleet, g: int) -> str:

@@ -144,7 +144,12 @@ class ChangeCell:
         n, high = int(counted.sum()), int((log_m[counted] >= HIGH).sum())
         if high <= max(FEW_HIGH, HIGH_SHARE * n + 3.0 * sqrt(HIGH_SHARE * (1.0 - HIGH_SHARE) * n)):
             return False
-        reason = f"{high} of {n} streams stand at M ≥ 20 at once"
+        return self.give_up(f"{high} of {n} streams stand at M ≥ 20 at once")
+
+    def give_up(self, reason: str) -> bool:
+        """Let no stream have a class, for a ``reason``, "" = there is none; say if one had."""
+        if not reason or self.validity.max(initial=0) == Validity.NONE:
+            return False
         self.calibration = Calibration(
             Validity.NONE, self.calibration.kappa, (reason, *self.calibration.reasons)
         )
@@ -169,3 +174,9 @@ def _here(held: Mapping[int, Value], to: Ints, here: set[int]) -> dict[int, Valu
     """Return what is ``held`` by row under the rows' new numbers, of the rows that are ``here``."""
     moved = {int(to[row]): value for row, value in held.items()}
     return {row: value for row, value in moved.items() if row in here}
+
+
+def note(held: dict[int, Floats], rows: Ints, values: Floats, wanted: Ints) -> None:
+    """Keep ``values`` (S, k) of those ``rows`` that are ``wanted`` and have any."""
+    for i in np.flatnonzero(np.isfinite(values).any(axis=1) & np.isin(rows, wanted)):
+        held[int(rows[i])] = values[i]

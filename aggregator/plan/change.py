@@ -18,9 +18,9 @@ from ...proto.baseline_file import Baseline
 from ...proto.messages import ChangePlan
 from ..state.fleet import Fleet
 from ..state.move import Move
-from .cell import ChangeCell
+from .cell import ChangeCell, note
 from .epochs import Epochs
-from .joint import joint_column, shared_rungs
+from .joint import joint_column, moved_together, shared_rungs
 from .lengths import Lengths
 from .members import RANKED_FROM
 from .monitor import Monitor
@@ -53,22 +53,22 @@ class ChangeBook:
         a ``baseline`` covers starts from it.
         """
         self._fleet = fleet
-        self._lengths = Lengths.within(shortest, horizon, fixed=fixed_rungs)
+        self.lengths = Lengths.within(shortest, horizon, fixed=fixed_rungs)
         self.cells: dict[tuple[int, int, int], ChangeCell] = {}  # pool, column, slow
         self._epochs = epochs
-        warm = None if baseline is None else WarmStart(baseline, fleet, self._lengths)
+        warm = None if baseline is None else WarmStart(baseline, fleet, self.lengths)
         inner = np.arange(len(fleet.rows)) >= fleet.shard_count
         least = np.where(inner, RANKED_FROM, FEWEST)  # what only suspects, no node says
         enough = fleet.group_sizes()[fleet.group] >= least
         for pool in range(len(fleet.pools)):
             rows = np.flatnonzero((fleet.pool == pool) & enough)
             for column, metric in enumerate(fleet.metrics if len(rows) else ()):
-                fast, slow = self._lengths.start(metric.fast, metric.slow)
+                fast, slow = self.lengths.start(metric.fast, metric.slow)
                 if metric.counted or metric.score == JOINT:
                     continue
                 if not metric.paired:
                     fast, slow = metric.fast, 0
-                    if not self._lengths.fits(fast):
+                    if not self.lengths.fits(fast):
                         continue
                 if warm is not None:
                     fast, slow = warm.rungs(pool, column, (fast, slow))
@@ -182,14 +182,14 @@ class ChangeBook:
         """Take (n, Σ r r₋₁, Σ r²) of streams that have learned, ``lags`` (S, M, 3)."""
         for cell in self._of(rung):
             if isnan(cell.phi):
-                _note(cell.lags, rows, lags[:, cell.column], cell.rows)
+                note(cell.lags, rows, lags[:, cell.column], cell.rows)
 
     def hear_baseline(self, rung: int, rows: Ints, scores: Floats) -> bool:
         """Take the baseline scores (S, M, 100) of streams that settled; late ones get their κ_i."""
         changed = False
         for cell in self._of(rung):
             late: dict[int, Floats] = {}
-            _note(late, rows, scores[:, cell.column], cell.rows)
+            note(late, rows, scores[:, cell.column], cell.rows)
             late = {row: s for row, s in late.items() if row not in cell.known}
             if isnan(cell.kappa):
                 cell.baseline.update(late)
@@ -203,7 +203,12 @@ class ChangeBook:
         fell = False
         for cell in self._of(rung):
             mine = self._fleet.pool[rows] == cell.pool
-            cell.monitor.hear({m: sums[mine, cell.column] for m, sums in windows.items()})
+            completed = {m: sums[mine, cell.column] for m, sums in windows.items()}
+            cell.monitor.hear(completed)
+            if self._fleet.metrics[cell.column].score == JOINT:
+                fell |= cell.give_up(
+                    moved_together(completed, self._fleet.group[rows[mine]], cell.kappa)
+                )
             if block >= cell.judged + JUDGED_EACH and not isnan(cell.kappa):
                 cell.judged = block
                 fell |= cell.demote()
@@ -274,7 +279,7 @@ class ChangeBook:
         if isnan(phi):
             return
         cell.phi = phi
-        if not (self._lengths.fixed or cell.moved or self._of_nodes(cell)):
+        if not (self.lengths.fixed or cell.moved or self._of_nodes(cell)):
             self._choose_rungs(cell)
             self._follow(cell.column)
             self._seat_joint()
@@ -300,7 +305,7 @@ class ChangeBook:
             return
         for pool, (rung, rows) in shared_rungs(self.cells.values(), self._fleet.metrics).items():
             held = self.cells.get((pool, column, 0))
-            if self._lengths.fits_twice(rung) and (held is None or held.rung != rung):
+            if self.lengths.fits_twice(rung) and (held is None or held.rung != rung):
                 self._open(pool, column, rung, rows, slow=False)
 
     def _choose_rungs(self, cell: ChangeCell) -> None:
@@ -313,7 +318,7 @@ class ChangeBook:
         if other is None:
             return
         refresh = self._fleet.metrics[cell.column].refresh
-        new_fast, new_slow = self._lengths.asked(cell.phi, cell.rung, other.rung, refresh)
+        new_fast, new_slow = self.lengths.asked(cell.phi, cell.rung, other.rung, refresh)
         if new_fast != cell.rung:
             self._open(cell.pool, cell.column, new_fast, cell.rows, slow=False)
         if new_slow != other.rung:
@@ -322,9 +327,3 @@ class ChangeBook:
 
 def _since(cell: ChangeCell) -> str:
     return f"warm start from baseline {cell.warm}"
-
-
-def _note(held: dict[int, Floats], rows: Ints, values: Floats, wanted: Ints) -> None:
-    """Keep ``values`` (S, k) of those ``rows`` that are ``wanted`` and have any."""
-    for i in np.flatnonzero(np.isfinite(values).any(axis=1) & np.isin(rows, wanted)):
-        held[int(rows[i])] = values[i]

@@ -1,8 +1,8 @@
 """The plan of counts: margin, rung and class of every group and counted metric.
 
 Apart from the level channel's plan, because its question is another one: not whether signs have
-memory but whether errors come one by one. It is asked of the counts themselves: the null of a
-count is stated given the group's totals, not given ranks, and what is asked is dealt with there.
+memory but whether errors come one by one. It is asked of the counts themselves, which no gate that
+raises a class may read: this one only lowers it, and e = 0 is safe however it was decided (G4).
 """
 
 from collections import deque

@@ -1,10 +1,12 @@
-"""At which rung the columns of a pool are judged together.
+"""At which rung the columns of a pool are judged together, and when that says nothing.
 
-Apart from the book, which opens cells: this only counts where the means of a pool have streams.
+Apart from the book, which opens and demotes cells: a distance has questions of its own. It grows
+with whatever stirs the residuals of a whole group, which a mean, taken against peers, does not.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from math import isnan, pi, sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,11 @@ from ...adapters.catalogue import JOINT, Metric
 from ...engine.joint import FEWEST_COLUMNS
 from .cell import ChangeCell
 
+Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+FEWEST_TOGETHER = 8  # windows whose median means something
+SURE = 5.0  # standard errors: it is looked at some ten thousand times in an epoch
 
 
 def joint_column(metrics: Sequence[Metric]) -> int | None:
@@ -35,3 +41,22 @@ def shared_rungs(
         rows[cell.pool] = cell.rows
     found = {pool: max((n, rung) for rung, n in at.items()) for pool, at in streams.items()}
     return {pool: (r, rows[pool]) for pool, (n, r) in found.items() if n >= FEWEST_COLUMNS}
+
+
+def moved_together(windows: Mapping[int, Floats], group: Ints, kappa: float) -> str:
+    """Return a reason if most rows of one ``group`` (n,) have moved out at once, "" if none has.
+
+    ``windows`` m to m^−½ Σ z (n,) of distances' scores, NaN = none completed: normal of variance
+    ``kappa`` (NaN = 1) while rows stay as they were, so their median is about 0. When it is far
+    above, the workload moved and not a shard. Reads scores only.
+    """
+    variance = pi / 2.0 * (1.0 if isnan(kappa) else kappa)  # of a median of n, times n
+    for length, sums in windows.items():
+        for g in np.unique(group):
+            known = sums[(group == g) & np.isfinite(sums)]
+            if len(known) < FEWEST_TOGETHER:
+                continue
+            middle = float(np.median(known))
+            if middle > SURE * sqrt(variance / len(known)):
+                return f"half of a group moved out together, by {middle:.1f} over {length} blocks"
+    return ""

@@ -3,7 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessera.agent.fold import Block, Floats, Fold, block_value
+from tessera.adapters.catalogue import default_catalogue
+from tessera.adapters.metric import Metric
+from tessera.adapters.scored import with_scores
+from tessera.agent.columns import Columns
+from tessera.agent.fold import Block, Floats, Fold, block_value, errored, on_the_clock
+from tessera.engine.scores import oscillation, spike, spread
 
 NUMBERS = st.floats(-1e6, 1e6, width=32)
 
@@ -237,3 +242,97 @@ def test_a_metric_that_loses_nothing_has_a_value_in_every_block(every: int, rung
 def test_what_is_beyond_float32_becomes_infinite_and_is_not_hidden() -> None:
     (block,) = fold(1).push(0.0, tick(1e39))
     assert np.isposinf(block.x[0, 0])
+
+
+def test_of_what_is_counted_errored_ticks_are_the_value_however_many_errors_one_holds() -> None:
+    rates = np.zeros((60, 2, 1))
+    rates[[3, 30, 31], 0, 0] = [1.0, 10_000.0, 0.5]
+    assert errored(rates, 60).tolist() == [[3.0], [0.0]]
+
+
+@pytest.mark.parametrize(("present", "enough"), [(36, True), (35, False)])
+def test_a_block_with_too_few_ticks_counts_nothing(present: int, enough: bool) -> None:  # noqa: FBT001  a table's column
+    rates = np.full((60, 1, 1), np.nan)
+    rates[:present] = 1.0
+    assert np.array_equal(errored(rates, 60), [[present if enough else np.nan]], equal_nan=True)
+
+
+def test_a_fold_counts_the_columns_that_are_counted_and_takes_the_mean_of_the_others() -> None:
+    gauge, counts = Metric("power", "W"), Metric("replays", "1", kind="counts")
+    made = Fold((1, 2), columns=Columns.of([gauge, counts]))
+    made.watch({5: np.array([0, 1])})
+    sealed = [b for t in range(5) for b in made.push(float(t), np.array([[4.0, 7.0 * (t % 2)]]))]
+    assert [block.x.tolist() for block in sealed] == [[[4.0, 2.0]]]
+
+
+POWER = default_catalogue().of("power_watts")
+
+
+def scoring(interval: float = 1.0, intervals: list[float] | None = None) -> Fold:
+    """Return a fold of two shards, one metric and all that is made of it, at rung 30."""
+    columns = Columns.of(with_scores([POWER]))
+    made = Fold((2, 4), interval, intervals, columns)
+    made.watch({30: np.arange(4), 5: np.array([0])})
+    return made
+
+
+def restless(ticks: int) -> Floats:
+    """Return ticks (T, S, R) of two shards."""
+    return np.random.default_rng(3).normal(700.0, 8.0, size=(ticks, 2, 1))
+
+
+def test_a_block_of_scores_is_made_of_the_ticks_of_their_metric() -> None:
+    made, ticks = scoring(), restless(30)
+    blocks = [block for at, tick in enumerate(ticks) for block in made.push(float(at), tick)]
+    (block,) = [block for block in blocks if block.rung == 30]
+    least = np.array([18.0])
+    expected = [
+        block_value(ticks, 30),
+        oscillation(ticks, least),
+        spike(ticks, least, np.array([0])),
+        spread(ticks, least),
+    ]
+    assert block.x.tobytes() == np.concatenate(expected, axis=1).astype(np.float32).tobytes()
+    assert all(np.isnan(b.x[:, 1:]).all() for b in blocks if b.rung == 5)
+
+
+def test_a_fold_holds_the_ticks_of_a_metric_once_however_many_scores_are_made_of_them() -> None:
+    made = scoring()
+    plain = Fold((2, 1))
+    plain.watch({30: np.array([0])})
+    assert made._open[30].ticks.shape == plain._open[30].ticks.shape  # noqa: SLF001  what memory hangs on
+
+
+def test_a_score_of_a_block_that_lost_too_many_ticks_is_none() -> None:
+    made, ticks = scoring(), restless(30)
+    ticks[5:, 0] = np.nan
+    blocks = [block for at, tick in enumerate(ticks) for block in made.push(float(at), tick)]
+    assert np.isnan(blocks[-1].x[0]).all()
+    assert np.isfinite(blocks[-1].x[1]).all()
+
+
+def test_the_scores_of_a_metric_read_seldom_are_those_of_its_own_clock() -> None:
+    seldom, usual, ticks = scoring(0.5, [1.0]), scoring(), restless(30)
+    empty = np.full((2, 1), np.nan)
+    expected: list[Block] = []
+    found: list[Block] = []
+    for at in range(30):
+        expected += usual.push(float(at), ticks[at])
+        assert seldom.push(float(at), ticks[at]) == []
+        found += seldom.push(at + 0.5, empty)
+    assert [block.rung for block in found[-2:]] == [5, 30]
+    assert found[-1].x.tobytes() == expected[-1].x.tobytes()
+
+
+def test_a_lost_tick_does_not_shift_those_behind_it_on_the_clock() -> None:
+    ticks = restless(30)
+    at = np.delete(np.arange(30.0), 7)
+    laid = on_the_clock(np.delete(ticks, 7, axis=0), 990.0 + at, 1.0, 30)
+    assert np.isnan(laid[7]).all()
+    assert np.delete(laid, 7, axis=0).tobytes() == np.delete(ticks, 7, axis=0).tobytes()
+
+
+def test_of_two_ticks_in_one_place_the_last_value_stays() -> None:
+    ticks = np.array([1.0, 2.0, np.nan, 4.0])[:, None, None]
+    laid = on_the_clock(ticks, np.array([0.0, 1.0, 1.2, 3.9]), 1.0, 4)[:, 0, 0]
+    np.testing.assert_array_equal(laid, [1.0, 2.0, np.nan, 4.0])

@@ -30,6 +30,7 @@ VERDICT: dict[str, Kinds] = {
     "node": str,
     "level": str,
     "channel": str,
+    "family": str,
     "guarantee": str,
     "validity_class": str,
     "log_e": (int, float),
@@ -50,6 +51,7 @@ SUMMARY: dict[str, Kinds] = {
 WORDS = {
     "transition": {"opened", "promoted", "recovering", "closed"},
     "channel": {"change", "level", "fact", "temporal"},
+    "family": {"A mean", "spread", "C joint", "D oscillation", "E spike"},
     "guarantee": {"controlled", "ranked"},
     "validity_class": {"theorem", "construction", "empirical", "none"},
 }
@@ -349,11 +351,11 @@ def test_what_is_read_but_not_played_is_counted_on_standard_error(tmp_path: Path
 
 
 def test_a_metric_that_is_not_judged_is_among_those_that_abstain(tmp_path: Path) -> None:
-    counts = rows(np.zeros((12, 4)), "nic_errors").split("\n", 1)[1]
-    abstained = play(small(tmp_path / "r", rows(noise(12)) + counts)).summary["abstained"]
-    reason = "nic_errors is of kind counts: not judged yet"
+    states = rows(np.zeros((12, 4)), "pcie_link_width").split("\n", 1)[1]
+    abstained = play(small(tmp_path / "r", rows(noise(12)) + states)).summary["abstained"]
+    reason = "pcie_link_width is of kind state: not judged yet"
     assert isinstance(abstained, list)
-    assert {"scope": "nic_errors", "channel": "change", "reason": reason} in abstained
+    assert {"scope": "pcie_link_width", "channel": "change", "reason": reason} in abstained
 
 
 def test_a_thousand_healthy_ticks_of_64_shards_open_nothing(tmp_path: Path) -> None:

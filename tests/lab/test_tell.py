@@ -36,7 +36,8 @@ def test_a_transition_is_one_line_of_json_in_a_fixed_order() -> None:
     assert transition_json(OPENED) == (
         '{"type": "verdict", "transition": "opened", "node": "dp00-pp0", "level": "shard", '
         '"channel": "level", "family": "A mean", "guarantee": "ranked", '
-        '"validity_class": "empirical", "log_e": 5.49777, "tick": 22, "since_tick": 0, "metrics": ["forward_compute_seconds"], '
+        '"validity_class": "empirical", "log_e": 5.49777, "tick": 22, "since_tick": 0, '
+        '"metrics": ["forward_compute_seconds"], '
         '"reason": "it is slow", "correlational_not_causal": true}'
     )
 

@@ -10,9 +10,9 @@ import pytest
 from tessera.proto import decode, encode
 from tessera.proto.messages import (
     ChangePlan,
+    CountsPlan,
     Down,
     Inventory,
-    CountsPlan,
     LevelPlan,
     PathNode,
     Plan,

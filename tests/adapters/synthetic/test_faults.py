@@ -18,6 +18,14 @@ METRICS = ("power", "heat")
             Fault("0000:3b:00.0", "*", "slope", -0.02, 9, None, "fraction"),
         ),
         ("gpu:power:spread*3@1", Fault("gpu", "power", "spread", 3.0, 1, None, "factor")),
+        (
+            "gpu:power:wave+.7sd/6@9",
+            Fault("gpu", "power", "oscillation", 0.7, 9, None, "sd", 6),
+        ),
+        (
+            "gpu:power:spikes+5%/20@9-90",
+            Fault("gpu", "power", "spikes", 0.05, 9, 90, "fraction", 20),
+        ),
         ("gpu:power:flatline@1", Fault("gpu", "power", "flatline", 0.0, 1)),
         ("gpu:power:missing@1-2", Fault("gpu", "power", "missing", 0.0, 1, 2)),
     ],
@@ -40,6 +48,9 @@ def test_a_fault_is_read_from_one_word(text: str, fault: Fault) -> None:
         "gpu:power:+4sd@-1",
         "gpu:power:+4sd@1-",
         "gpu:power:spread+3@1",
+        "gpu:power:wave+1sd@1",
+        "gpu:power:wave-1sd/6@1",
+        "gpu:power:spikes*3/6@1",
     ],
 )
 def test_what_is_not_understood_is_shown_with_the_grammar(text: str) -> None:
@@ -100,6 +111,31 @@ def test_spread_widens_the_noise_only_in_its_time() -> None:
     Planted([parse_fault("b:power:spread*3@1-2")], ROWS, METRICS).scale_noise(noise, 0)
     assert noise[:, 1, 0].tolist() == [1.0, 3.0, 1.0, 1.0]
     assert noise.sum() == 18.0
+
+
+def test_a_wave_goes_up_and_down_from_its_onset_and_leaves_the_mean_where_it_is() -> None:
+    values = planted("a:power:wave+3sd/4@2-10", np.zeros((12, 2, 2)))
+    expected = [0, 0, 0, 6, 0, -6, 0, 6, 0, -6, 0, 0]
+    np.testing.assert_allclose(values[:, 0, 0], expected, atol=1e-12)
+    assert (values[:, 1] == 0).all()
+
+
+def test_spikes_are_single_ticks_up_and_down_in_turn() -> None:
+    values = planted("a:heat:spikes+50%/3@1", np.full((10, 2, 2), 8.0))
+    assert values[:, 0, 1].tolist() == [8, 12, 8, 8, 4, 8, 8, 12, 8, 8]
+
+
+@pytest.mark.parametrize("what", ["wave+1sd/6", "spikes+8sd/20", "slope+4sd"])
+def test_the_course_of_a_fault_does_not_hang_on_how_ticks_are_drawn(what: str) -> None:
+    whole = planted(f"a:power:{what}@7", np.zeros((90, 2, 2)))
+    parts = [planted(f"a:power:{what}@7", np.zeros((30, 2, 2)), start) for start in (0, 30, 60)]
+    np.testing.assert_allclose(np.concatenate(parts), whole)
+
+
+@pytest.mark.parametrize("what", ["wave+1sd/1", "spikes+1sd/0"])
+def test_a_period_that_is_none_is_refused(what: str) -> None:
+    with pytest.raises(BadFault, match=r"its period is . ticks; write /2 or more ticks"):
+        parse_fault(f"a:power:{what}@5")
 
 
 @pytest.mark.parametrize("what", ["-100%", "-250%", "slope-100%"])

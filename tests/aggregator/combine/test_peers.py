@@ -77,3 +77,19 @@ def test_a_block_without_any_value_is_summarised_as_nobody() -> None:
     nothing = np.empty(0, dtype=np.int64)
     found = Summariser([np.arange(3)], 3).summarise(x, x, np.ones(3, dtype=bool), nothing)
     assert found.count_raw.tolist() == found.count_demeaned.tolist() == [[0]]
+
+
+def test_what_is_counted_is_summed_over_the_eligible_members_of_each_group() -> None:
+    x = np.array([[1, 9], [2, 9], [np.nan, 9], [4, 9], [8, 9], [np.nan, 9]], dtype=np.float32)
+    members = [np.array([0, 2, 3, 4]), np.array([1]), np.array([5])]
+    eligible = np.array([True, True, True, True, False, True])
+    summariser = Summariser(members, 6, np.array([0]))
+    total = summariser.summarise(x, x, eligible, np.arange(2)).total
+    assert total is not None
+    np.testing.assert_array_equal(total, [[5.0, np.nan], [2.0, np.nan], [np.nan, np.nan]])
+
+
+def test_where_nothing_is_counted_there_is_no_total() -> None:
+    x = np.ones((3, 1), dtype=np.float32)
+    made = Summariser([np.arange(3)], 3)
+    assert made.summarise(x, x, np.ones(3, dtype=bool), np.array([0])).total is None

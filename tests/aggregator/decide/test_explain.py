@@ -44,6 +44,29 @@ def test_a_change_verdict_says_that_the_shard_has_changed() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("metrics", "claim"),
+    [
+        (("power/spread",), "the spread of power has changed"),
+        (("power/oscillation",), "power oscillates more than it did"),
+        (("power/spike",), "power has larger spikes than it had"),
+        (("power/joint",), "power moves otherwise than it did"),
+        (("power/spike", "clock/spike"), "power and clock have larger spikes than they had"),
+        (
+            ("power/oscillation", "power/spread"),
+            "power oscillates more than it did (also power/spread)",
+        ),
+        (("power", "clock/spread"), "power has changed (also clock/spread)"),
+        (
+            ("a/spread", "b/spread", "c/spread", "a", "b", "c"),
+            "the spreads of a, b and 1 more have changed (also a, b and 1 more)",
+        ),
+    ],
+)
+def test_every_family_has_its_own_words(metrics: tuple[str, ...], claim: str) -> None:
+    assert reason(lead("change", metrics), 31).startswith(f"{claim} against its 31 peers: e = ")
+
+
 def test_the_bar_of_a_list_is_the_one_that_was_passed() -> None:
     assert reason(lead(), listed=4).endswith("in a list of 4 it needs 40; controlled")
 

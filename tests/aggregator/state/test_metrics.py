@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from tessera.adapters.catalogue import default_catalogue
 from tessera.aggregator.state.metrics import judged
 from tessera.proto.messages import Inventory
@@ -33,3 +35,24 @@ def test_no_block_is_shorter_than_the_shortest() -> None:
     (step_time,) = judged([inventory("a", "step_time_seconds")], default_catalogue(), 5)
     assert (step_time.fast, step_time.level) == (5, 5)
     assert step_time.slow > 5
+
+
+def test_scores_are_judged_beside_their_metric_where_the_catalogue_asks_for_them() -> None:
+    host = inventory("a", "power_watts", "power_watts/spread", "temperature_celsius/spread")
+    found = judged([host], default_catalogue(), 5)
+    assert [m.name for m in found] == ["power_watts", "power_watts/spread"]
+    assert [m.score for m in found] == ["mean", "spread"]
+    assert found[1].fast == 30
+
+
+def test_scores_that_are_switched_off_are_not_judged() -> None:
+    host = inventory("a", "power_watts", "power_watts/spread", "power_watts/spike")
+    found = judged([host], replace(default_catalogue(), scores=("spike",)), 5)
+    assert [m.name for m in found] == ["power_watts", "power_watts/spike"]
+
+
+def test_the_slowest_reader_of_a_metric_decides_how_long_the_blocks_of_its_scores_are() -> None:
+    columns = "power_watts", "power_watts/spread"
+    hosts = [inventory("a", *columns), replace(inventory("b", *columns), interval=5.0)]
+    assert judged(hosts, default_catalogue(), 5)[1].fast == 300
+    assert judged(hosts[:1], default_catalogue(), 5)[1].fast == 30
