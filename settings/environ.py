@@ -13,7 +13,7 @@ from .load import NESTING, PREFIX
 
 Program = Literal["agent", "aggregator", "tui"]
 
-_OF_BOTH = ("state_dir", "baseline", "log_layout", "log_level")
+_OF_BOTH = ("state_dir", "baseline", "scores", "log_layout", "log_level")
 _OF_AGENT = (
     *("aggregator", "agent_http", "host", "job", "role", "sku", "tick_seconds", "budget"),
     *("source", "recording", "beneath", "shards", "began"),

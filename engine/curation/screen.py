@@ -49,7 +49,7 @@ class Screened:
 
 
 def screen(rows: Floats) -> Screened:
-    """Screen one run: ``rows`` (T, p) of finite numbers below 1e150, NaN = no value.
+    """Screen one run: ``rows`` (T, p), NaN = no value; a number beyond 1e30 counts as 1e30.
 
     Squared robust distances against the chi-square law of p degrees of freedom. The cut is its
     .999 quantile, which marks one clean tick in a thousand: the .975 of older practice drops 2.5 %

@@ -60,7 +60,7 @@ class Curation:
 def curate(runs: Sequence[Floats]) -> Curation:
     """Run all stages over ``runs``, each (T_i, p_i), whose ticks of one number were simultaneous.
 
-    A tick is a row; NaN = no value. Raises ``ValueError`` for a number beyond 1e150.
+    A tick is a row; NaN = no value. Numbers are taken as :func:`screen` takes them.
     """
     screened = tuple(screen(rows) for rows in runs)
     fleet = _fleet(screened)

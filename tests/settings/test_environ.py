@@ -24,7 +24,7 @@ def test_the_table_holds_the_variables_of_the_terminal() -> None:
 
 def test_a_key_of_two_programs_means_the_same_in_both() -> None:
     shared = {key for a, b in combinations(KEYS.values(), 2) for key in a & b}
-    assert shared == {"state_dir", "baseline", "log_layout", "log_level", "listen"}
+    assert shared == {"state_dir", "baseline", "scores", "log_layout", "log_level", "listen"}
 
 
 @pytest.mark.parametrize("program", KEYS)
