@@ -96,7 +96,6 @@ CLASSES: Final = named(
     *_ENGINE,
     *_TABLES,
     *_LEARNED,
-    *_LEARNED,
     *_HELD,
     *_FLEET,
     *_PLAN,
