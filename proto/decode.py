@@ -5,6 +5,7 @@ may rely on shapes, domains and bounds. Every function raises ``BadMessage`` and
 Arrays may be views that cannot be written.
 """
 
+from dataclasses import replace
 from typing import Final, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from .messages import (
     ChangePlan,
     Down,
     Float32s,
+    Freeze,
     Inventory,
     LevelNotes,
     LevelPlan,
@@ -33,6 +35,7 @@ Ints = npt.NDArray[np.int64]
 Shape = tuple[int, int]  # shards and metrics of the inventory that a message follows
 
 SCORE: Final = "mean"  # the only score of a stream that this version understands
+NS: Final = 1_000_000_000
 LAGS, BASELINE = 3, 100  # numbers of a stream in ``lags`` and ``baseline``
 MOST_WINDOWS = 16  # lengths in one message
 MOST_RUNS = 16  # lengths of runs in a level report
@@ -83,6 +86,7 @@ def plan(message: ingest.Plan) -> Plan:
         from_block={_rung(r, "Plan"): _block(b, r, "Plan") for r, b in message.from_block.items()},
         epochs={r.shard: refuse.whole(r.epoch, ("Plan", "epoch")) for r in rows if r.epoch},
         direction={_name(m, "direction"): side for m, side in message.direction.items()},
+        born={r.shard: refuse.whole(r.born, ("Plan", "born")) for r in rows if r.born},
     )
 
 
@@ -98,6 +102,7 @@ def up1(message: ingest.Up1, host: str, shape: Shape) -> Up1:
         eligible=unpack(message.eligible, np.bool_, shape[:1], ("Up1", "eligible")),
         plan=refuse.whole(message.plan, ("Up1", "plan")),
         inventory=message.inventory,
+        frozen=_frozen(message, shape, "Up1"),
     )
 
 
@@ -109,7 +114,24 @@ def downs(message: ingest.Down, shape: Shape) -> tuple[Down, ...]:
     rung = _rung(message.rung, "Down")
     block = _block(message.block, rung, "Down")
     order = refuse.whole(message.plan, ("Down", "plan"))
-    return tuple(_down(summary, rung, block, order, shape) for summary in message.summaries)
+    frozen = _frozen(message, shape, "Down")
+    return tuple(
+        replace(_down(summary, rung, block, order, shape), frozen=frozen)
+        for summary in message.summaries
+    )
+
+
+def freeze(message: ingest.Freeze) -> Freeze:
+    """Return a freeze of some shards of this host, or the end of one."""
+    refuse.each_once(message.shards, ("Freeze", "shards"))
+    return Freeze(
+        id=refuse.name(message.id, ("Freeze", "id")),
+        nodes=tuple(refuse.name(shard, ("Freeze", "shards")) for shard in message.shards),
+        start=refuse.whole(message.from_ns, ("Freeze", "from_ns")) / NS,
+        until=refuse.whole(message.until_ns, ("Freeze", "until_ns")) / NS,
+        reason=refuse.text(message.reason, ("Freeze", "reason")),
+        exogenous=message.exogenous,
+    )
 
 
 def up2(message: ingest.Up2, host: str, shape: Shape) -> Up2:
@@ -296,3 +318,9 @@ def _counts(array: ingest.Array, columns: int, where: Where) -> Ints:
 
 def _included(array: ingest.Array, rows: int) -> Bits:
     return unpack(array, np.bool_, (rows,), ("Summary", "included"))
+
+
+def _frozen(message: ingest.Up1 | ingest.Down, shape: Shape, where: str) -> Bits | None:
+    if not message.HasField("frozen"):
+        return None
+    return unpack(message.frozen, np.bool_, shape[:1], (where, "frozen"))

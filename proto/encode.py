@@ -12,6 +12,7 @@ import numpy.typing as npt
 from .messages import (
     ChangePlan,
     Down,
+    Freeze,
     Inventory,
     LevelNotes,
     LevelPlan,
@@ -27,6 +28,7 @@ from .schema import ingest
 Cell = TypeVar("Cell", ChangePlan, LevelPlan)
 
 SCORE = "mean"  # the only score of a stream that this version speaks of
+NS = 1_000_000_000
 MOST_COUNTED = np.iinfo(np.uint16).max  # a group of more members is of so many
 
 
@@ -68,6 +70,7 @@ def plan(message: Plan, shards: Collection[str]) -> ingest.Plan:
                 group=message.groups[shard],
                 pool=message.pools[shard],
                 epoch=message.epochs.get(shard, 0),
+                born=message.born.get(shard, 0),
             )
             for shard in known
         ],
@@ -89,6 +92,7 @@ def up1(message: Up1) -> ingest.Up1:
         x=pack(message.x, np.float32),
         offset=pack(message.offset, np.float32),
         eligible=pack(message.eligible, np.bool_),
+        frozen=_maybe(message.frozen, np.bool_),
     )
 
 
@@ -106,6 +110,19 @@ def downs(messages: Sequence[Down]) -> ingest.Down:
         rung=first.rung,
         block=first.block,
         summaries=[_summary(down) for down in messages],
+        frozen=_maybe(first.frozen, np.bool_),
+    )
+
+
+def freeze(message: Freeze, shards: Sequence[str]) -> ingest.Freeze:
+    """Return a freeze as it travels to the host of ``shards``, those that it covers."""
+    return ingest.Freeze(
+        id=message.id,
+        shards=shards,
+        from_ns=round(message.start * NS),
+        until_ns=round(message.until * NS),
+        reason=message.reason,
+        exogenous=message.exogenous,
     )
 
 

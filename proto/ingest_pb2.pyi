@@ -503,11 +503,14 @@ class ShardPlan(google.protobuf.message.Message):
     GROUP_FIELD_NUMBER: builtins.int
     POOL_FIELD_NUMBER: builtins.int
     EPOCH_FIELD_NUMBER: builtins.int
+    BORN_FIELD_NUMBER: builtins.int
     shard: builtins.str
     group: builtins.str
     pool: builtins.str
     epoch: builtins.int
     """a stream's epoch is the larger of this and its cell's"""
+    born: builtins.int
+    """epoch with which it began to learn anew, 0 = it never did"""
     def __init__(
         self,
         *,
@@ -515,8 +518,9 @@ class ShardPlan(google.protobuf.message.Message):
         group: builtins.str = ...,
         pool: builtins.str = ...,
         epoch: builtins.int = ...,
+        born: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["epoch", b"epoch", "group", b"group", "pool", b"pool", "shard", b"shard"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["born", b"born", "epoch", b"epoch", "group", b"group", "pool", b"pool", "shard", b"shard"]) -> None: ...
 
 global___ShardPlan = ShardPlan
 
@@ -648,7 +652,7 @@ class Up1(google.protobuf.message.Message):
 
     @property
     def frozen(self) -> global___Array:
-        """bits [S]; not sent before there are freezes"""
+        """bits [S]; absent: none"""
 
     def __init__(
         self,
@@ -721,12 +725,17 @@ class Down(google.protobuf.message.Message):
     RUNG_FIELD_NUMBER: builtins.int
     BLOCK_FIELD_NUMBER: builtins.int
     SUMMARIES_FIELD_NUMBER: builtins.int
+    FROZEN_FIELD_NUMBER: builtins.int
     plan: builtins.int
     rung: builtins.int
     block: builtins.int
     @property
     def summaries(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Summary]:
         """one for each peer group of the host's shards"""
+
+    @property
+    def frozen(self) -> global___Array:
+        """bits [S] of this host; absent: none"""
 
     def __init__(
         self,
@@ -735,8 +744,10 @@ class Down(google.protobuf.message.Message):
         rung: builtins.int = ...,
         block: builtins.int = ...,
         summaries: collections.abc.Iterable[global___Summary] | None = ...,
+        frozen: global___Array | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["block", b"block", "plan", b"plan", "rung", b"rung", "summaries", b"summaries"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["frozen", b"frozen"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["block", b"block", "frozen", b"frozen", "plan", b"plan", "rung", b"rung", "summaries", b"summaries"]) -> None: ...
 
 global___Down = Down
 
@@ -978,6 +989,8 @@ global___Event = Event
 
 @typing.final
 class Freeze(google.protobuf.message.Message):
+    """A time in which shards of the host learn nothing and bet nothing; the newest with its id wins."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ID_FIELD_NUMBER: builtins.int
@@ -985,10 +998,14 @@ class Freeze(google.protobuf.message.Message):
     FROM_NS_FIELD_NUMBER: builtins.int
     UNTIL_NS_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    EXOGENOUS_FIELD_NUMBER: builtins.int
     id: builtins.str
     from_ns: builtins.int
     until_ns: builtins.int
+    """at or before from_ns: there is no such freeze any more"""
     reason: builtins.str
+    exogenous: builtins.bool
+    """its times are an event's own: a block that it touches is frozen"""
     @property
     def shards(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
     def __init__(
@@ -999,8 +1016,9 @@ class Freeze(google.protobuf.message.Message):
         from_ns: builtins.int = ...,
         until_ns: builtins.int = ...,
         reason: builtins.str = ...,
+        exogenous: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["from_ns", b"from_ns", "id", b"id", "reason", b"reason", "shards", b"shards", "until_ns", b"until_ns"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["exogenous", b"exogenous", "from_ns", b"from_ns", "id", b"id", "reason", b"reason", "shards", b"shards", "until_ns", b"until_ns"]) -> None: ...
 
 global___Freeze = Freeze
 
