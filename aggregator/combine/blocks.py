@@ -14,6 +14,7 @@ from ...engine.peers import FEWEST
 from ...proto.messages import Down
 from ..plan.planner import Planner
 from ..state.fleet import NODES_HOST, Fleet
+from ..state.freezes import frozen_nodes
 from ..state.move import Move
 from .contrasts import Contrasts, NodeValues
 from .gather import Block, Gathered
@@ -22,14 +23,19 @@ from .peers import Summaries, Summariser
 from .rollup import Rollup
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """What a block has come to: all groups' summaries, and the values of the inner nodes."""
+    """What a block has come to: all groups' summaries, and the values of the inner nodes.
+
+    ``frozen`` (I,) are nodes of which too much was frozen to say anything.
+    """
 
     found: Summaries
     values: NodeValues
+    frozen: Bools
 
 
 class Blocks:
@@ -73,6 +79,8 @@ class Blocks:
         medians, behind = self._rollup.medians(
             np.hstack([held.x, apart]), np.concatenate([columns, columns + m])
         )
+        frozen = frozen_nodes(self._fleet, held.frozen)
+        medians[frozen], behind[frozen] = np.nan, 0
         raw, change = medians[:, :m], self._contrasts.steady(rung, medians[:, m:], behind[:, m:])
         nodes = np.ones(len(self._fleet.nodes), dtype=np.bool_)
         found = self._summariser.summarise(
@@ -81,7 +89,7 @@ class Blocks:
             np.concatenate([held.eligible, nodes]),
             columns,
         )
-        return Closed(found, NodeValues(raw, change))
+        return Closed(found, NodeValues(raw, change), frozen)
 
     def nodes(self, at: Block, closed: Closed, needed: Ints) -> Outcome:
         """Return the evidence of the inner nodes; a bet needs ``needed`` members (2, G)."""
@@ -102,5 +110,6 @@ class Blocks:
                 count_demeaned=place.back(found.count_demeaned[g], 0),
                 s3_demeaned=place.back(found.s3_demeaned[g], np.nan),
                 included=held.eligible[place.rows],
+                frozen=held.frozen[place.rows] if held.frozen.any() else None,
                 plan=plan,
             )

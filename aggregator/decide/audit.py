@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from ...engine.evalue import Validity
-from ...proto.messages import Plan
+from ...proto.messages import Freeze, Plan
 from ..plan.epochs import NewEpoch
 from .explained import CHANNELS, Books
 from .family import Selection
@@ -89,6 +89,18 @@ def of_epoch(at: float, begun: NewEpoch) -> Audit:
     """Return the record of a new epoch and its reason."""
     text = f"epoch {begun.number}: {begun.reason}"
     return Audit(at, "epoch", begun.scope, text, {"epoch": begun.number})
+
+
+def of_freeze(at: float, freeze: Freeze, text: str) -> Audit:
+    """Return the record of a freeze that was called for, changed, or is over."""
+    facts = {
+        "freeze": freeze.id,
+        "nodes": list(freeze.nodes),
+        "start": freeze.start,
+        "until": freeze.until,
+        "exogenous": freeze.exogenous,
+    }
+    return Audit(at, "freeze", freeze.nodes[0], text, facts)
 
 
 def of_plan(at: float, plan: Plan) -> Audit:

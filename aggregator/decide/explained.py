@@ -3,8 +3,8 @@
 Apart from the verdict's own sentence, because most questions are about nodes that have none.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from math import log
 from typing import Final
 
@@ -61,6 +61,10 @@ class Explained:
     bar: float
     why: tuple[str, ...]
     verdict: Transition | None
+
+    def headed(self, why: Iterable[str]) -> "Explained":
+        """Return the same with ``why`` before all other sentences."""
+        return replace(self, why=(*why, *self.why))
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ class Planner:
         self.members = Members(fleet)
         self._weights = _weights(self._rungs())
         self._own_epochs = np.zeros(len(fleet.rows), dtype=np.int64)
+        self._born = np.zeros(len(fleet.rows), dtype=np.int64)
         self._reports = Reports(len(fleet.rows), len(fleet.metrics))
 
     @property
@@ -99,11 +100,21 @@ class Planner:
                 s.id: int(e) for s, e in zip(fleet.shards, self._own_epochs, strict=False) if e
             },
             direction={m.name: m.direction for m in fleet.metrics},
+            born={s.id: int(e) for s, e in zip(fleet.shards, self._born, strict=False) if e},
         )
 
     def own_epochs(self) -> Ints:
         """Return each row's own epoch (R,); a stream's is the later of that and its cell's."""
         return self._own_epochs.copy()
+
+    def born(self) -> Ints:
+        """Return the epoch (R,) with which each row last was told to learn anew, 0 = never."""
+        return self._born.copy()
+
+    def relearn(self, scope: str, rows: Ints, reason: str) -> None:
+        """Begin a new epoch of all streams of ``rows``, which are to forget what they learned."""
+        self.begin_anew(scope, rows, reason)
+        self._born[rows] = self._own_epochs[rows]
 
     def begin_anew(self, scope: str, rows: Ints, reason: str) -> None:
         """Begin a new epoch of all streams of ``rows``, which have lost what they had learned."""
@@ -122,6 +133,7 @@ class Planner:
         self.change.inherit(former.change, move)
         self.level.inherit(former.level, move)
         self._own_epochs[move.rows[1]] = former._own_epochs[move.rows[0]]  # noqa: SLF001 - of this class
+        self._born[move.rows[1]] = former._born[move.rows[0]]  # noqa: SLF001 - of this class
         self._reports.inherit(former._reports, move)  # noqa: SLF001 - of this class
         self._begin_changed(former, move)
 

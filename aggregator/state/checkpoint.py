@@ -26,7 +26,7 @@ from ...engine.snapshot import Tree, named, restored, schema, snapshot
 
 # What the pipeline's parts keep their own state in is nobody's business but theirs and this one's.
 from ...engine.streams import Streams, _Change, _Level
-from ...proto.messages import LevelNotes, PathNode, ShardRow, Up2
+from ...proto.messages import Freeze, LevelNotes, PathNode, ShardRow, Up2
 from ..combine.blocks import Blocks
 from ..combine.contrasts import Contrasts, _Rung
 from ..combine.gather import (
@@ -56,11 +56,12 @@ from ..plan.planner import Parts, Planner
 from ..plan.reports import Reports
 from .evidence import EvidenceTable
 from .fleet import Fleet, Place
+from .freezes import Freezes
 from .levels import InnerNode
 
 _ENGINE = (Streams, _Change, _Level, ChangeChannel, LevelChannel, OnsetMixture, Ranks, Recursive)
 _LEARNED = (PlusRuns, Memory, WindowSums, Settled, LevelReport, Calibration, Validity, Family)
-_FLEET = (Fleet, Place, Metric, InnerNode, ShardRow, PathNode)
+_FLEET = (Fleet, Place, Metric, InnerNode, ShardRow, PathNode, Freezes, Freeze)
 _PLAN = (Planner, Parts, Reports, Epochs, NewEpoch, Members)
 _BOOKS = (ChangeBook, ChangeCell, Lengths, Monitor, LevelBook, LevelCell)
 _COMBINE = (Blocks, Contrasts, _Rung, Loadings, _Lines, Summariser, Rollup, EvidenceTable)
