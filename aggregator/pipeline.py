@@ -196,11 +196,11 @@ class Pipeline:
         anew. Raises ``ValueError`` with one line for one that is not to be had, see
         :meth:`Freezes.add`.
         """
-        self._freezes.add(freeze, self._up1.closed_until())
+        self._freezes.add(freeze, self._up1.newest_closed())
 
     def thaw(self, name: str, at: float, reason: str) -> None:
         """End a freeze at ``at`` (seconds); raise ``ValueError`` for one that is not in force."""
-        self._freezes.thaw(name, max(at, self._up1.closed_until()), reason)
+        self._freezes.thaw(name, max(at, self._up1.newest_closed()), reason)
 
     def begin(self, now: float) -> None:
         """Serve no block that began before ``now`` (seconds) and tell the plan again.

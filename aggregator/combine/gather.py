@@ -103,9 +103,9 @@ class GatherUp1:
             held.frozen[place.rows] = up1.frozen
         held.hosts.add(up1.host)
 
-    def closed_until(self) -> float:
-        """Return when the newest block ended (seconds) that was taken out, −∞ before the first."""
-        return max((float((b + 1) * r) for r, b in self._closed.items()), default=-np.inf)
+    def newest_closed(self) -> float:
+        """Return when the newest block began (seconds) that was taken out, −∞ before the first."""
+        return max((float(b * r) for r, b in self._closed.items()), default=-np.inf)
 
     def ready(self, expected: Collection[str], now: float | None) -> list[Block]:
         """Return the blocks that all ``expected`` have sent, or that nobody waits for at ``now``.

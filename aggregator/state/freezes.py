@@ -51,8 +51,8 @@ class Freezes:
         self._held, self._over = former._held, former._over  # noqa: SLF001 - of this class
         self._news = former._news  # noqa: SLF001 - of this class
 
-    def add(self, freeze: Freeze, closed_until: float) -> None:
-        """Take a freeze, told by ``closed_until``, the end of the newest block that is closed.
+    def add(self, freeze: Freeze, closed: float) -> None:
+        """Take a freeze; the newest block that is closed began at ``closed`` (seconds).
 
         The same one again changes nothing. Raises ``ValueError`` with one line for one that is
         not to be had: a start in the past is taken of an event only, by its own time, and freezes
@@ -60,7 +60,7 @@ class Freezes:
         """
         if self._held.get(freeze.id) == freeze:
             return
-        why = self._refusal(freeze, closed_until)
+        why = self._refusal(freeze, closed)
         if why:
             message = f"freeze {freeze.id!r:.80}: {why}"
             raise ValueError(message)
@@ -135,14 +135,14 @@ class Freezes:
         self._forget(now)
         return tuple(found)
 
-    def _refusal(self, freeze: Freeze, closed_until: float) -> str:
+    def _refusal(self, freeze: Freeze, closed: float) -> str:
         """Return why a freeze is not taken, "" if it is."""
         if freeze.id in self._held:
             return "that id is taken; give this one another, or end the first"
         unknown = [name for name in freeze.nodes if not len(self._beneath(name))]
         if not freeze.nodes or unknown:
             return f"no shard is beneath {', '.join(unknown) or 'nothing'}; name nodes of the fleet"
-        return _bad_times(freeze) or _too_late(freeze, closed_until - freeze.start)
+        return _bad_times(freeze) or _too_late(freeze, closed - freeze.start)
 
     def _beneath(self, name: str) -> Ints:
         """Return the shards that are ``name`` or beneath it; none of an unknown node."""
@@ -191,10 +191,10 @@ def _bad_times(freeze: Freeze) -> str:
 
 
 def _too_late(freeze: Freeze, late: float) -> str:
-    """Return why a freeze is not taken that begins ``late`` s before the newest block's end."""
+    """Return why a freeze is not taken that begins ``late`` s before the newest closed block."""
     if late > 0 and not freeze.exogenous:
         return (
-            f"it begins {late:.0f} s before the end of the newest block; begin it now: what was "
+            f"it begins {late:.0f} s before the newest block; begin it now: what was "
             "measured already may not be left out by who has seen it"
         )
     if late > OLDEST:

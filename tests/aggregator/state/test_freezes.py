@@ -53,7 +53,7 @@ def test_a_node_freezes_all_that_is_beneath_it_and_nothing_else() -> None:
         (replace(PUSH, until=100.0), 0.0, "ends before it begins"),
         (replace(PUSH, until=float("nan")), 0.0, "ends before it begins"),
         (replace(PUSH, until=101.0 + LONGEST), 0.0, "may last 4 h"),
-        (PUSH, 130.0, "begins 30 s before the end of the newest block"),
+        (PUSH, 130.0, "begins 30 s before the newest block"),
         (replace(PUSH, exogenous=True), 3800.0, "is 3700 s old"),
     ],
 )
