@@ -103,6 +103,12 @@ class Pipeline:
         self._at = 0.0  # seconds of the last step
 
     @property
+    def _root(self) -> str:
+        """Return the node that is compared with its own past, "" where there is none."""
+        row = self._blocks.temporal.row
+        return self.fleet.rows[row] if row >= 0 else ""
+
+    @property
     def open(self) -> tuple[str, ...]:
         """Return the ids of the nodes with an open verdict, sorted."""
         return self._judge.verdicts.open
@@ -129,7 +135,10 @@ class Pipeline:
 
     def abstained(self) -> tuple[Abstention, ...]:
         """Return who makes no claim on which channel, and why."""
-        return abstentions(self.fleet, self._planner, self._evidence.learned)
+        own = (Abstention(self._root, "temporal", why) for why in self._blocks.temporal.abstained())
+        return tuple(
+            sorted((*abstentions(self.fleet, self._planner, self._evidence.learned), *own))
+        )
 
     def standing(self) -> Standing:
         """Return how every row stands, for a screen; to be asked once after a step."""
@@ -139,7 +148,8 @@ class Pipeline:
     def explain(self, node: str) -> Explained:
         """Return all that is known of ``node``, and why; raise ``KeyError`` for an unknown one."""
         found = self._judge.explain(node, self._planner, self._parts, self._evidence)
-        return found.headed(self._freezes.words(node, self._at))
+        of_root = self._blocks.temporal.words() if node == self._root else ()
+        return found.between(self._freezes.words(node, self._at), of_root)
 
     def carried(self, fleet: Fleet) -> "Pipeline":
         """Return the pipeline of ``fleet``, which goes on where this one stands; this one ends.
@@ -282,6 +292,7 @@ class Pipeline:
             downs.setdefault(host, []).extend(mine)
         self._up2.ask(at, held.hosts, now)
         if self.fleet.nodes:
+            self._blocks.temporal.step(*at, held.x, closed.frozen)
             outcome = self._blocks.nodes(at, closed, self._planner.members.needed())
             self._hear(at[0], [(self.fleet.hosts[NODES_HOST], outcome)])
 
@@ -325,7 +336,8 @@ class Pipeline:
             change, open_rows = self._planner.change, self._judge.verdicts.open_rows()
             if change.hear_crossings(self._evidence.log_m(), open_rows):
                 self._parts = self._planner.parts()
-        made, audit = self._judge.decide(now, self._planner, self._parts, self._evidence)
+        moved = self._blocks.temporal.moved()
+        made, audit = self._judge.decide(now, self._planner, self._parts, self._evidence, moved)
         self._audit.extend(audit)
         return made
 

@@ -21,6 +21,7 @@ from .gather import Block, Gathered
 from .loadings import Loadings
 from .peers import Summaries, Summariser
 from .rollup import Rollup
+from .temporal import Temporal
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -54,6 +55,7 @@ class Blocks:
         like = [f"{s.sku},{s.job},{s.role}" for s in fleet.shards]
         self._loadings = Loadings(like, len(fleet.metrics))
         self._contrasts = Contrasts(fleet, horizon)
+        self.temporal = Temporal(fleet, horizon)
         self._summariser = Summariser(fleet.group_rows(), len(fleet.rows))
         self.senders: Mapping[str, tuple[int, ...]] = {
             host: tuple(int(g) for g in np.unique(fleet.group[rows]))
@@ -65,10 +67,12 @@ class Blocks:
         """Take over what ``former`` has learned of shards, nodes and metrics still there."""
         self._loadings.inherit(former._loadings, move)  # noqa: SLF001 - of this class
         self._contrasts.inherit(former._contrasts, move)  # noqa: SLF001 - as above
+        self.temporal.inherit(former.temporal, move)
 
     def adopt(self, planner: Planner) -> None:
         """Let the inner nodes' streams obey the plan as it stands."""
         self._contrasts.adopt(planner)
+        self.temporal.adopt(planner)
 
     def close(self, rung: int, held: Gathered) -> Closed:
         """Make the summaries of a gathered block and the values of the inner nodes."""

@@ -50,6 +50,8 @@ def _claim(lead: Lead) -> str:
     else:
         what = " and ".join(lead.metrics)
     one = len(lead.metrics) == 1
+    if lead.channel == "temporal":
+        return f"the whole fleet moved: {what} {'has' if one else 'have'} changed"
     if lead.channel == "level":
         return f"{what} {'is' if one else 'are'} out of family"
     return f"{what} {'has' if one else 'have'} changed"

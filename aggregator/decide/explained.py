@@ -62,9 +62,9 @@ class Explained:
     why: tuple[str, ...]
     verdict: Transition | None
 
-    def headed(self, why: Iterable[str]) -> "Explained":
-        """Return the same with ``why`` before all other sentences."""
-        return replace(self, why=(*why, *self.why))
+    def between(self, first: Iterable[str], last: Iterable[str]) -> "Explained":
+        """Return the same with sentences before and behind all others."""
+        return replace(self, why=(*first, *self.why, *last))
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from ...engine.snapshot import Tree, named, restored, schema, snapshot
 
 # What the pipeline's parts keep their own state in is nobody's business but theirs and this one's.
 from ...engine.streams import Streams, _Change, _Level
+from ...engine.temporal import OwnPast, TemporalChannel
 from ...proto.messages import Freeze, LevelNotes, PathNode, ShardRow, Up2
 from ..combine.blocks import Blocks
 from ..combine.contrasts import Contrasts, _Rung
@@ -39,6 +40,7 @@ from ..combine.histories import Histories
 from ..combine.loadings import Loadings, _Lines
 from ..combine.peers import Summariser
 from ..combine.rollup import Rollup
+from ..combine.temporal import Temporal, _Column
 from ..decide.audit import Audit
 from ..decide.family import Selector
 from ..decide.judge import Judge
@@ -66,10 +68,21 @@ _PLAN = (Planner, Parts, Reports, Epochs, NewEpoch, Members)
 _BOOKS = (ChangeBook, ChangeCell, Lengths, Monitor, LevelBook, LevelCell)
 _COMBINE = (Blocks, Contrasts, _Rung, Loadings, _Lines, Summariser, Rollup, EvidenceTable)
 _GATHER = (GatherUp1, Gathered, GatherUp2, _Awaited, Histories, Up2, LevelNotes)
+_TEMPORAL = (Temporal, _Column, TemporalChannel, OwnPast)
 _DECIDE = (Judge, Selector, Verdicts, Transition, Audit)
 
 CLASSES: Final = named(
-    Pipeline, Ways, *_ENGINE, *_LEARNED, *_FLEET, *_PLAN, *_BOOKS, *_COMBINE, *_GATHER, *_DECIDE
+    Pipeline,
+    Ways,
+    *_ENGINE,
+    *_LEARNED,
+    *_FLEET,
+    *_PLAN,
+    *_BOOKS,
+    *_COMBINE,
+    *_GATHER,
+    *_TEMPORAL,
+    *_DECIDE,
 )
 MAGIC: Final = b"tessera pipeline 1\n"
 _SCHEMA: Final = schema(CLASSES).encode()

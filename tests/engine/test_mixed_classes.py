@@ -68,13 +68,15 @@ def by_hiding(draw: Draw) -> Ints:
     """Select among all, then hide whoever has a part that is not sound: what must not be done."""
     sound = draw.ranked.validity >= Validity.CONSTRUCTION
     chosen = e_bh(draw.all_alike, Q)
-    return chosen[sound[chosen]]
+    kept: Ints = chosen[sound[chosen]]
+    return kept
 
 
 def by_silencing_alone(draw: Draw) -> Ints:
     """Take away from an e-BH list without looking at the bar again: what must not be done."""
     chosen = e_bh(draw.controlled, Q)
-    return chosen[~draw.ill[chosen] | (chosen % 4 == 0)]
+    kept: Ints = chosen[~draw.ill[chosen] | (chosen % 4 == 0)]
+    return kept
 
 
 def false_and_found(

@@ -110,7 +110,8 @@ def test_a_shard_beneath_an_open_host_says_so() -> None:
 
 
 def test_who_has_too_few_to_be_compared_with_says_so() -> None:
-    (why,) = sick().explain("cluster").why
+    why, of_its_past = sick().explain("cluster").why
+    assert of_its_past.startswith("against its own past, step_time_seconds: learning")
     assert why == ("no claim is made: fewer than three siblings, 1 in the group, itself included")
 
 
