@@ -34,8 +34,7 @@ def daily(seed: int) -> Floats:
 def habit(seed: int) -> Floats:
     """Load that steps up and down by 4 sd about every hundred blocks."""
     turns = np.random.default_rng(seed).random((BLOCKS, N)) < 0.01
-    steps: Floats = 4.0 * (np.cumsum(turns, axis=0) % 2)
-    return steps
+    return np.asarray(4.0 * (np.cumsum(turns, axis=0) % 2), dtype=np.float64)
 
 
 def walk(seed: int) -> Floats:
