@@ -18,7 +18,7 @@ from .combine.excused import excused
 from .combine.gather import Block, Gathered, GatherUp1, GatherUp2
 from .combine.heard import heard
 from .combine.histories import Histories
-from .decide.audit import Audit, of_epoch, of_freeze, of_plan
+from .decide.audit import Audit, of_epoch, of_fallen, of_freeze, of_plan
 from .decide.explained import Explained
 from .decide.judge import Judge
 from .decide.verdicts import Transition
@@ -268,8 +268,11 @@ class Pipeline:
                 self._close(block, held, downs, now)
         transitions = self._decide(now) if self._undecided and not downs else ()
         self._end_freezes(now)
+        if self._ways.lead and self._planner.renew(now):  # a recording is one epoch
+            self._replan()
         plan = self._new_plan(now)
         self._audit.extend(of_epoch(now, begun) for begun in self._planner.epochs.drain())
+        self._audit.extend(of_fallen(now, f) for f in self._planner.change.drain_fallen())
         self._audit.extend(Audit(now, "fleet", node, text) for node, text in self._news)
         called = self._freezes.drain()
         self._audit.extend(of_freeze(now, freeze, text) for freeze, text in called)

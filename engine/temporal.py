@@ -165,6 +165,8 @@ class TemporalChannel:
         z = normal_scores(self._ranks.rank(w, uniforms(self.keys, block), np.isfinite(w)))
         betting = self.phase == Phase.BETTING
         kappa = np.where(betting, self.kappa, 1.0)
+        over = np.flatnonzero(self.mixture.age >= self.mixture.horizon)
+        self.mixture.restart(over, self.mixture.horizon[over])  # an epoch by the clock: M = 1
         self.mixture.step(normal_score_bets(np.where(betting, z, np.nan), kappa, SUDDEN), block)
         self._past.update(z)
         due = np.flatnonzero(~np.isnan(z) & (self._past.scores == self.calibration))
@@ -176,10 +178,10 @@ class TemporalChannel:
         found = self._past.variance()[rows]
         self.inflation[rows] = found
         unsure = np.asarray([sqrt(4.0 / 3.0 * m / self.calibration) for m in WINDOWS])
-        betting, ever = self.phase[rows] == Phase.BETTING, self.mixture.age[rows] > 0
+        betting, ever = self.phase[rows] == Phase.BETTING, ~np.isnan(self.kappa[rows])
         wanders = (found * (1.0 - 2.0 * unsure) > MOST_KAPPA).any(axis=1)
         begins = ~ever & (found <= MOST_KAPPA).all(axis=1)
-        self.kappa[rows] = np.where(ever, self.kappa[rows], np.maximum(found.max(axis=1), 1.0))
+        self.kappa[rows[begins]] = np.maximum(found[begins].max(axis=1), 1.0)
         goes_on = (betting & ~wanders) | begins
         self.phase[rows] = np.where(goes_on, Phase.BETTING, Phase.ABSTAINING)
         put_rows(self._past, rows, OwnPast.start(len(rows)))

@@ -11,6 +11,7 @@ import numpy as np
 
 from ...engine.evalue import Validity
 from ...proto.messages import Freeze, Plan
+from ..plan.change import Fallen
 from ..plan.epochs import NewEpoch
 from .explained import CHANNELS, Books
 from .family import Selection
@@ -89,6 +90,18 @@ def of_epoch(at: float, begun: NewEpoch) -> Audit:
     """Return the record of a new epoch and its reason."""
     text = f"epoch {begun.number}: {begun.reason}"
     return Audit(at, "epoch", begun.scope, text, {"epoch": begun.number})
+
+
+def of_fallen(at: float, fallen: Fallen) -> Audit:
+    """Return the record of a class that was lost inside an epoch, with the reasons as data."""
+    now = fallen.calibration
+    text = f"class {now.validity.word} until the next epoch: {', '.join(now.words)}"
+    reasons = [
+        {"code": r.code.name.lower(), "numbers": list(r.numbers), "windows": list(r.windows)}
+        for r in now.reasons
+    ]
+    facts = {"class": now.validity.word, "kappa": now.kappa, "reasons": reasons}
+    return Audit(at, "calibration", fallen.scope, text, facts)
 
 
 def of_freeze(at: float, freeze: Freeze, text: str) -> Audit:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ...engine.change import LEARNING_BLOCKS
 from ...engine.evalue import Validity
+from ...engine.moments import Tier
 from ...engine.peers import FEWEST
 from ..plan.planner import LEVEL, Parts, Planner
 from ..state.evidence import EvidenceTable
@@ -148,7 +149,8 @@ def _parts(books: Books, row: int, learns: Bools) -> Iterator[Part]:
 def _short(books: Books, row: int, part: int, column: int, *, learning: bool) -> str:
     """Return in a few words what keeps a part from a better class, or how far it has learned."""
     if learning and part != LEVEL:
-        return f"learning ({_blocks(books, part, row, [column])} of {LEARNING_BLOCKS})"
+        blocks = _blocks(books, part, row, [column])
+        return f"learning ({blocks} of {LEARNING_BLOCKS}), baseline {Tier.of(blocks).word}"
     return books.planner.why_ranked(row, part, column)
 
 

@@ -73,7 +73,7 @@ def _uncalibrated(fleet: Fleet, planner: Planner) -> Iterator[Abstention]:
         if np.isnan(cell.kappa) or cell.validity.max() > Validity.NONE:
             continue
         rung = f"{fleet.metrics[cell.column].name}: {'slow' if cell.slow else 'fast'} rung"
-        reason = f"{rung}: {', '.join(cell.calibration.reasons)}"
+        reason = f"{rung}: {', '.join(cell.calibration.words)}"
         for g in np.unique(fleet.group[cell.rows]):
             if best[g] > Validity.NONE:  # the others have said already that they claim nothing
                 yield Abstention(_scope(fleet, int(g)), "change", reason)

@@ -19,6 +19,7 @@ from ...engine.calibration import (
     stream_validity,
 )
 from ...engine.evalue import Validity
+from ...engine.reason import Code, Reason
 from .monitor import Monitor
 
 Floats = npt.NDArray[np.float64]
@@ -31,7 +32,7 @@ PATIENCE = 50  # blocks after the first report, when the rest is not waited for 
 HIGH, HIGH_SHARE = log(20.0), 0.05  # Ville: P(ever M ≥ 20) ≤ .05 under the null
 FEW_HIGH = 3  # streams that may stand there in a pool of any size
 
-UNKNOWN = Calibration(Validity.NONE, 1.0, ("nothing heard yet",))
+UNKNOWN = Calibration(Validity.NONE, 1.0, (Reason(Code.UNHEARD),))
 
 
 @dataclass(slots=True)
@@ -134,7 +135,7 @@ class ChangeCell:
         n, high = int(counted.sum()), int((log_m[counted] >= HIGH).sum())
         if high <= max(FEW_HIGH, HIGH_SHARE * n + 3.0 * sqrt(HIGH_SHARE * (1.0 - HIGH_SHARE) * n)):
             return False
-        reason = f"{high} of {n} streams stand at M ≥ 20 at once"
+        reason = Reason(Code.CROSSINGS, (high, n))
         self.calibration = Calibration(
             Validity.NONE, self.calibration.kappa, (reason, *self.calibration.reasons)
         )

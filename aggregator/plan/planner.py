@@ -20,6 +20,7 @@ from .change import ChangeBook
 from .epochs import Epochs
 from .level import LevelBook
 from .members import Members
+from .renewal import Renewal
 from .reports import Reports
 
 Floats = npt.NDArray[np.float64]
@@ -69,6 +70,7 @@ class Planner:
         self._own_epochs = np.zeros(len(fleet.rows), dtype=np.int64)
         self._born = np.zeros(len(fleet.rows), dtype=np.int64)
         self._reports = Reports(len(fleet.rows), len(fleet.metrics))
+        self._renewal = Renewal(len(fleet.metrics), horizon)
 
     @property
     def id(self) -> int:
@@ -116,6 +118,17 @@ class Planner:
         self.begin_anew(scope, rows, reason)
         self._born[rows] = self._own_epochs[rows]
 
+    def renew(self, now: float) -> bool:
+        """Begin the epochs that are due by the clock at ``now`` (s); say whether there are any.
+
+        M = 1 and classes are judged anew; what streams have learned goes on.
+        """
+        due = self._renewal.due(now)
+        for column in due.tolist():
+            self.change.renew(column, self._reports)
+            self.level.renew(column)
+        return len(due) > 0
+
     def begin_anew(self, scope: str, rows: Ints, reason: str) -> None:
         """Begin a new epoch of all streams of ``rows``, which have lost what they had learned."""
         self._own_epochs[rows] = self.epochs.begin(scope, reason)
@@ -135,6 +148,7 @@ class Planner:
         self._own_epochs[move.rows[1]] = former._own_epochs[move.rows[0]]  # noqa: SLF001 - of this class
         self._born[move.rows[1]] = former._born[move.rows[0]]  # noqa: SLF001 - of this class
         self._reports.inherit(former._reports, move)  # noqa: SLF001 - of this class
+        self._renewal.inherit(former._renewal, move)  # noqa: SLF001 - of this class
         self._begin_changed(former, move)
 
     def _begin_changed(self, former: "Planner", move: Move) -> None:

@@ -10,7 +10,7 @@ from typing import Final, cast
 
 import msgpack  # type: ignore[import-untyped]  # it ships no types
 
-from ...adapters.catalogue import Metric
+from ...adapters.catalogue import JobMargin, Metric
 from ...engine.attribution import Family
 from ...engine.baseline import Settled
 from ...engine.calibration import Calibration, WindowSums
@@ -21,6 +21,7 @@ from ...engine.margin import PlusRuns
 from ...engine.memory import Memory
 from ...engine.onset import OnsetMixture
 from ...engine.ranks import Ranks
+from ...engine.reason import Code, Reason
 from ...engine.recursive import Recursive
 from ...engine.snapshot import Tree, named, restored, schema, snapshot
 
@@ -47,7 +48,7 @@ from ..decide.judge import Judge
 from ..decide.verdicts import Transition, Verdicts
 from ..pipeline import Pipeline, Ways
 from ..plan.cell import ChangeCell
-from ..plan.change import ChangeBook
+from ..plan.change import ChangeBook, Fallen
 from ..plan.epochs import Epochs, NewEpoch
 from ..plan.lengths import Lengths
 from ..plan.level import LevelBook
@@ -55,6 +56,7 @@ from ..plan.level_cell import LevelCell
 from ..plan.members import Members
 from ..plan.monitor import Monitor
 from ..plan.planner import Parts, Planner
+from ..plan.renewal import Renewal
 from ..plan.reports import Reports
 from .evidence import EvidenceTable
 from .fleet import Fleet, Place
@@ -63,8 +65,9 @@ from .levels import InnerNode
 
 _ENGINE = (Streams, _Change, _Level, ChangeChannel, LevelChannel, OnsetMixture, Ranks, Recursive)
 _LEARNED = (PlusRuns, Memory, WindowSums, Settled, LevelReport, Calibration, Validity, Family)
-_FLEET = (Fleet, Place, Metric, InnerNode, ShardRow, PathNode, Freezes, Freeze)
-_PLAN = (Planner, Parts, Reports, Epochs, NewEpoch, Members)
+_REASONS = (Reason, Code, Fallen)
+_FLEET = (Fleet, Place, Metric, JobMargin, InnerNode, ShardRow, PathNode, Freezes, Freeze)
+_PLAN = (Planner, Parts, Reports, Renewal, Epochs, NewEpoch, Members)
 _BOOKS = (ChangeBook, ChangeCell, Lengths, Monitor, LevelBook, LevelCell)
 _COMBINE = (Blocks, Contrasts, _Rung, Loadings, _Lines, Summariser, Rollup, EvidenceTable)
 _GATHER = (GatherUp1, Gathered, GatherUp2, _Awaited, Histories, Up2, LevelNotes)
@@ -82,6 +85,7 @@ CLASSES: Final = named(
     *_COMBINE,
     *_GATHER,
     *_TEMPORAL,
+    *_REASONS,
     *_DECIDE,
 )
 MAGIC: Final = b"tessera pipeline 1\n"

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ...engine.change import LEARNING_BLOCKS
 from ...engine.evalue import Validity
+from ...engine.moments import Tier
 from ...engine.peers import FEWEST
 from ...proto.messages import Freeze
 from ..plan.planner import LEVEL, Parts, Planner
@@ -44,6 +45,11 @@ class Standing:
     log_e: Floats
     until: Floats | None = None
     freezes: tuple[Freeze, ...] = ()
+
+    @property
+    def tier(self) -> Bytes:
+        """Return how far each shard's baseline may be trusted (S,), values of `Tier`."""
+        return np.array([Tier.of(int(blocks)) for blocks in self.learned], dtype=np.uint8)
 
     def frozen(self, until: Floats, freezes: tuple[Freeze, ...]) -> "Standing":
         """Return the same with the rows frozen that have an end ``until`` (R,) of it."""

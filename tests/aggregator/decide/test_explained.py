@@ -56,12 +56,14 @@ def test_the_part_that_carries_most_comes_first() -> None:
 def test_a_part_that_learns_says_how_far_it_has_come() -> None:
     found = {p.channel: p.reason for p in sick().explain("host-02-gpu-1").parts}
     assert found == {
-        "fast change": "learning (120 of 200)",
-        "slow change": "learning (24 of 200)",
+        "fast change": "learning (120 of 200), baseline strict",
+        "slow change": "learning (24 of 200), baseline warm_start",
         "level": "",
     }
     before = played(0).explain(SHARD).parts
-    assert [p.reason for p in before if p.channel != "level"] == ["learning (0 of 200)"] * 2
+    assert [p.reason for p in before if p.channel != "level"] == [
+        "learning (0 of 200), baseline none"
+    ] * 2
 
 
 def test_an_open_verdict_whose_evidence_was_lost_keeps_its_own_and_says_so() -> None:
