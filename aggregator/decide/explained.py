@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ...engine.change import LEARNING_BLOCKS
 from ...engine.evalue import Validity
+from ...engine.merging import subtree
 from ...engine.moments import Tier
 from ...engine.peers import FEWEST
 from ..plan.planner import LEVEL, Parts, Planner
@@ -174,9 +175,32 @@ def _why(
         return
     if stands.counts.any():
         yield _evidence(stands.log_e, books.bar)
+    if row >= fleet.shard_count:
+        yield f"at or below it, taken together, e = {in_words(_at_or_below(books, row))}"
     yield from _learning(books, row, stands.learns)
     silent = (books.parts.weights[:, :, row] > 0) & ~stands.counts & ~stands.learns
     yield from _abstained(books, row, silent)
+
+
+def _at_or_below(books: Books, row: int) -> float:
+    """Return ln e against "nothing is wrong at or below ``row``": told, and never selected by.
+
+    Selection goes by each node's own contrast; this says whether it is worth to look deeper. A
+    node that makes no claim of its own counts as the constant 1.
+    """
+    fleet, ranked = books.fleet, books.table.values(books.parts)[1].log_e
+    known = {name: i for i, name in enumerate(fleet.rows)}
+
+    def below(r: int) -> float:
+        own = np.array([0.0 if np.isneginf(ranked[r]) else ranked[r]])
+        if r < fleet.shard_count:
+            return float(own[0])
+        children = [
+            np.array([below(known[c])]) for c in fleet.nodes[r - fleet.shard_count].children
+        ]
+        return float(subtree(own, children)[0])
+
+    return below(row)
 
 
 def _kept(verdict: Transition, log_e: float) -> Iterator[str]:

@@ -111,6 +111,14 @@ def test_a_shard_beneath_an_open_host_says_so() -> None:
     assert pipeline.explain("host-02-gpu-0").why[0].startswith("e = ")
 
 
+def test_an_inner_node_says_what_is_known_at_or_below_it_taken_together() -> None:
+    ill, well = (sick().explain(host).why for host in ("host-01", "host-02"))
+    (found,) = (s for s in ill if s.startswith("at or below it, taken together, e = "))
+    assert "10^" in found  # a shard of it is ill
+    (quiet,) = (s for s in well if s.startswith("at or below it"))
+    assert "10^" not in quiet
+
+
 def test_who_has_too_few_to_be_compared_with_says_so() -> None:
     why, of_its_past = sick().explain("cluster").why
     assert of_its_past.startswith("against its own past, step_time_seconds: learning")
