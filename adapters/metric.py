@@ -55,6 +55,15 @@ class BadMetric(ValueError):  # noqa: N818 - named for what it says
 
 
 @dataclass(frozen=True, slots=True)
+class JobMargin:
+    """The margins of one job, as those of `Metric`; None: no level channel for that job."""
+
+    job: str
+    margin: float | None
+    role_margin: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Metric:
     """One row of the catalogue. Times are in seconds, values in ``unit``.
 
@@ -68,6 +77,7 @@ class Metric:
 
     ``scores`` are what else is judged of its ticks beside their mean. A row with another ``score``
     than the mean is such a column: ``name`` is the metric's and, behind a slash, the score's.
+    ``jobs`` are the jobs whose margins are others.
     """
 
     name: str
@@ -85,6 +95,17 @@ class Metric:
     scale: float = 1.0  # multiplied in before the transform
     scores: tuple[Score, ...] = ()
     score: Score = "mean"
+    jobs: tuple[JobMargin, ...] = ()
+
+    def margin_of(self, job: str, *, equals: bool) -> float | None:
+        """Return the margin among the workers of ``job``, or between its roles; None: no channel.
+
+        A job that nothing is said of, also that of several jobs, "", has the metric's own.
+        """
+        for own in self.jobs:
+            if own.job == job:
+                return own.margin if equals else own.role_margin
+        return self.margin if equals else self.role_margin
 
     @property
     def judged(self) -> bool:
@@ -148,7 +169,8 @@ def with_fields(metric: Metric, overrides: Mapping[str, object]) -> Metric:
     """Return ``metric`` changed by the ``overrides`` of its fields; raise ``BadMetric``.
 
     Margins are given as a share (0.05 for 5 %) where the transform is ``log``, else in transformed
-    units; null takes a margin away. ``direction`` may be "up", "down", "both" or 1, −1, 0.
+    units; null takes a margin away. ``direction`` may be "up", "down", "both" or 1, −1, 0. ``jobs``
+    are margins by job: {"train": {"margin": 0.1}}.
     """
     if metric.score != "mean":
         todo = f'write "scores" under {metric.base!r}'
@@ -169,13 +191,30 @@ def with_fields(metric: Metric, overrides: Mapping[str, object]) -> Metric:
         refresh=read.number("refresh", metric.refresh, least=0),
         scale=read.number("scale", metric.scale, least=1e-300),
         scores=read.scores("scores", metric.scores),
+        jobs=metric.jobs,
     )
     if changed.fast > changed.slow:
         raise BadMetric(metric.name, "its fast block is longer than its slow one", "swap them")
     if "margin" not in overrides and changed.transform != metric.transform and metric.margin:
         todo = "give the margin again, in the new units"
         raise BadMetric(metric.name, "changes its transform but keeps its margin", todo)
-    return _with_margins(changed, read)
+    return _with_jobs(_with_margins(changed, read), overrides.get("jobs", {}))
+
+
+def _with_jobs(metric: Metric, jobs: object) -> Metric:
+    """Return ``metric`` with the margins of ``jobs`` added; raise ``BadMetric``."""
+    if not isinstance(jobs, Mapping):
+        raise BadMetric(metric.name, f"jobs is {jobs!r:.60}", _JOBS)
+    held = {own.job: own for own in metric.jobs}
+    for job, fields_ in jobs.items():
+        if not isinstance(job, str) or not isinstance(fields_, Mapping):
+            raise BadMetric(metric.name, f"job {job!r:.60} is no object", _JOBS)
+        strange = sorted(map(str, fields_.keys() - {"margin", "role_margin"}))
+        if strange:
+            raise BadMetric(metric.name, f"job {job!r:.60} has a field {strange[0]!r:.40}", _JOBS)
+        own = _with_margins(metric, _Fields(metric.name, fields_))
+        held[job] = JobMargin(job, own.margin, own.role_margin)
+    return replace(metric, jobs=tuple(held.values()))
 
 
 def _with_margins(metric: Metric, read: "_Fields") -> Metric:
@@ -265,5 +304,6 @@ class _Fields:
         return BadMetric(self._metric, f"{key} is {value!r:.60}", todo)
 
 
+_JOBS = 'write {"jobs": {"train": {"margin": 0.1, "role_margin": 0.2}}}'
 _BAD_SIDES: Mapping[object, Direction] = {"down": -1, "both": 0, "up": 1, -1: -1, 0: 0, 1: 1}
 _NAMES = tuple(field.name for field in fields(Metric) if field.name not in {"name", "score"})

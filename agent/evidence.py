@@ -33,13 +33,15 @@ Bools = npt.NDArray[np.bool_]
 class _Rung:
     """The streams of one rung under ``plan``, and the block of it that waits for its DOWN.
 
-    ``groups`` (S,) peer group of each row; ``needed`` (2, S) members that a bet needs.
+    ``groups`` (S,) peer group of each row; ``needed`` (2, S) members that a bet needs; ``born``
+    (S,) epoch with which each row last began to learn.
     """
 
     streams: Streams
     plan: Plan
     groups: npt.NDArray[np.str_]
     needed: Ints
+    born: Ints
     obeyed: int = -1
     waiting: dict[int, Float32s] = field(default_factory=dict)
 
@@ -138,13 +140,17 @@ class Evidence:
     def answer(self, downs: Sequence[Down]) -> Up2 | None:
         """Bet the block that ``downs`` (one per peer group, same block) are about.
 
-        Returns None for a block that is not waiting: answered before, or given up.
+        Returns None for a block that is not waiting: answered before, or given up. Of rows that are
+        frozen in it nothing moves.
         """
         rung, block = downs[0].rung, downs[0].block
         state = self._rungs.get(rung)
         x = state.waiting.pop(block, None) if state else None
         if state is None or x is None:
             return None
+        frozen = downs[0].frozen
+        if frozen is not None:
+            x = np.where(frozen[:, None], np.float32(np.nan), x)
         outcome = state.streams.step(block, x, self._summary(downs, state.groups), *state.needed)
         return report(self.inventory, rung, outcome, state.plan.id)
 
@@ -153,9 +159,10 @@ class Evidence:
         due = self._due(rung, block)
         state = self._rungs.get(rung) or self._open(rung, due)
         for plan in (p for p in due if p.id > state.obeyed and p.id >= state.plan.id):
-            groups = self._groups(plan)
-            state.streams.anew(np.flatnonzero(groups != state.groups))  # other peers, other past
-            state.plan, state.obeyed = plan, plan.id
+            groups, born = self._groups(plan), self._born(plan)
+            other = (groups != state.groups) | (born > state.born)  # other peers, another regime
+            state.streams.anew(np.flatnonzero(other))
+            state.plan, state.obeyed, state.born = plan, plan.id, born
             state.groups, state.needed = groups, self._needed(plan)
             holds = self._holds(plan, rung)
             state.streams.release(holds)  # first: a released row begins an epoch in this plan
@@ -180,7 +187,7 @@ class Evidence:
             message = f"a block of {rung} s was sealed, but no plan asks for it"
             raise ValueError(message)
         streams = self._streams(rung, plan)
-        state = _Rung(streams, plan, self._groups(plan), self._needed(plan))
+        state = _Rung(streams, plan, self._groups(plan), self._needed(plan), self._born(plan))
         self._rungs[rung] = state
         return state
 
@@ -193,6 +200,9 @@ class Evidence:
 
     def _groups(self, plan: Plan) -> npt.NDArray[np.str_]:
         return np.array([plan.groups[s.id] for s in self.inventory.shards], dtype=np.str_)
+
+    def _born(self, plan: Plan) -> Ints:
+        return np.array([plan.born.get(s.id, 0) for s in self.inventory.shards], dtype=np.int64)
 
     def _needed(self, plan: Plan) -> Ints:
         needed = [plan.needed[plan.groups[s.id]] for s in self.inventory.shards]

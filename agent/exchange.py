@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from ..proto import decode, encode
-from ..proto.messages import Inventory, Up1
+from ..proto import decode, encode, refuse
+from ..proto.messages import Freeze, Inventory, Up1
 from ..proto.pack import BadMessage
 from ..proto.schema import MAJOR, MINOR, ingest
 from ..settings.clock import Clock
+from ..settings.logs import rfc3339
 from .clock_offset import ClockOffset
 from .facts import Facts
 from .fold import Block
@@ -70,6 +71,7 @@ class Exchange:
         self._beat_at = 0.0  # monotonic second of the next heartbeat,
         self._repeat_at = 0.0  # and of the next repetition of facts
         self._skewed: set[int] = set()  # rungs
+        self._freezes: dict[str, Freeze] = {}  # by id, as far as they may still cover a block
         self._log = structlog.get_logger("agent")
 
     def follow(self) -> None:
@@ -117,7 +119,9 @@ class Exchange:
                 continue
             for line in evidence.drain_said():
                 self._log.info("warm start", what=line)
-            yield replace(up1, eligible=self._eligible(up1))
+            frozen = self._frozen(up1)
+            eligible = self._eligible(up1) & ~frozen
+            yield replace(up1, eligible=eligible, frozen=frozen if frozen.any() else None)
 
     def take(self, message: ingest.FromAggregator) -> None:
         """Do what one message of the aggregator asks for; a bad one is counted and forgotten."""
@@ -130,6 +134,8 @@ class Exchange:
             elif kind == "ack":
                 self.offset.answered(message.ack.heartbeat_ns, message.ack.received_ns)
                 self._facts.stored(message.ack.facts)
+            elif kind == "freeze":
+                self._take_freeze(decode.freeze(message.freeze))
             elif kind == "need_inventory":
                 self.send(self._inventory_message())
             elif kind == "raw_ticks_request":
@@ -175,6 +181,13 @@ class Exchange:
         if up2 is not None:
             self.send(ingest.FromAgent(up2=encode.up2(up2)))
 
+    def _take_freeze(self, freeze: Freeze) -> None:
+        """Keep a freeze, or what has become of it; the aggregator tells all again on each link."""
+        self._freezes[freeze.id] = freeze
+        past = self._clock.now() - 2 * refuse.LADDER[-1]
+        self._freezes = {k: held for k, held in self._freezes.items() if held.until >= past}
+        self._log.info("freeze", id=freeze.id, until=rfc3339(freeze.until), reason=freeze.reason)
+
     def _take_request(self, request: ingest.RawTicksRequest) -> None:
         try:
             ticks = self._ring.ticks(request.shard, request.from_ns / NS)
@@ -187,6 +200,12 @@ class Exchange:
 
     def _inventory_message(self) -> ingest.FromAgent:
         return ingest.FromAgent(inventory=encode.inventory(self._inventory))
+
+    def _frozen(self, up1: Up1) -> npt.NDArray[np.bool_]:
+        """Return the rows (S,) that are frozen in this block, as far as this host was told."""
+        covering = [f for f in self._freezes.values() if f.covers(up1.rung, up1.block)]
+        names = {name for freeze in covering for name in freeze.nodes}
+        return np.array([s.id in names for s in self._inventory.shards], dtype=np.bool_)
 
     def _eligible(self, up1: Up1) -> npt.NDArray[np.bool_]:
         """Return the rows (S,) that may stand in summaries: none if our clock is too far off."""

@@ -45,6 +45,7 @@ class Ledger:
         self._forgotten: set[str] = set()
         self._facts: list[FactRecord] = []
         self._then: list[Then] = []
+        self._changed = False
         self._up2: dict[tuple[str, int], ingest.Up2] = {}
         self._flushed = clock.monotonic()
         self._heard = clock.monotonic()
@@ -92,14 +93,18 @@ class Ledger:
         if held is None or held.block <= message.block:
             self._up2[host, message.rung] = message
 
+    def keep_state(self) -> None:
+        """Keep the pipeline as it stands: something was called for that it alone knows."""
+        self._changed = True
+
     def then(self, follow: Then) -> None:
         """Call ``follow`` once all that was kept up to now is on disk."""
         self._then.append(follow)
 
     @property
     def weighty(self) -> bool:
-        """Say whether a plan or a verdict waits, with which a checkpoint must be written."""
-        return bool(self._plans or self._verdicts)
+        """Say whether a plan, a verdict or a freeze waits: with it goes a checkpoint."""
+        return bool(self._plans or self._verdicts) or self._changed
 
     def commit(self, state: bytes | None = None) -> None:
         """Send to the disk what somebody waits for, if there is anything.
@@ -117,7 +122,7 @@ class Ledger:
             checkpoint=None if state is None else (self._clock.now(), state),
             durable=True,
         )
-        then = tuple(self._then)
+        then, self._changed = tuple(self._then), False
         for waiting in (self._verdicts, self._audit, self._plans, self._facts, self._then):
             waiting.clear()
         self._hosts.clear()

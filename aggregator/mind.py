@@ -7,7 +7,7 @@ fresh, taken from a checkpoint, or fitted to a fleet that has changed.
 from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
-from ..proto.messages import Up1, Up2
+from ..proto.messages import Freeze, Up1, Up2
 from .decide.explained import Explained
 from .decide.lives import Effect
 from .decide.verdicts import Transition
@@ -33,6 +33,15 @@ class Mind(Protocol):
     @property
     def complete(self) -> bool:
         """Say whether a step has work to do now."""
+        ...
+
+    @property
+    def freezes(self) -> tuple[Freeze, ...]:
+        """Return the freezes that a host is to know."""
+        ...
+
+    def covered(self, freeze: Freeze) -> frozenset[str]:
+        """Return the shards that a freeze is about."""
         ...
 
     def expect(self, hosts: Collection[str]) -> None:

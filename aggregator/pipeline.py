@@ -13,12 +13,13 @@ import numpy.typing as npt
 
 from ..engine.outcome import Outcome
 from ..proto.baseline_file import Baseline
-from ..proto.messages import Down, Plan, Up1, Up2
+from ..proto.messages import Down, Freeze, Plan, Up1, Up2
 from .combine.blocks import Blocks
+from .combine.excused import excused
 from .combine.gather import Block, Gathered, GatherUp1, GatherUp2
 from .combine.heard import heard
 from .combine.histories import Histories
-from .decide.audit import Audit, of_epoch, of_plan
+from .decide.audit import Audit, of_epoch, of_fallen, of_freeze, of_plan
 from .decide.explained import Explained
 from .decide.judge import Judge
 from .decide.lives import Effect
@@ -28,26 +29,29 @@ from .plan.cell import HIGH
 from .plan.planner import Planner
 from .state.evidence import EvidenceTable
 from .state.fleet import NODES_HOST, Fleet
+from .state.freezes import Freezes
 from .state.move import Move
 from .state.standing import Standing, standing
 
 Ints = npt.NDArray[np.int64]
 
 
-_CARRIED = ("_planner", "_evidence", "_judge", "_blocks", "_up1", "_up2")
+_CARRIED = ("_planner", "_evidence", "_judge", "_blocks", "_up1", "_up2", "_freezes")
 
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
     """What one step asks the runtime to send, to publish and to keep.
 
-    ``downs`` by host, one per peer group of its shards; ``plan`` when it changed.
+    ``downs`` by host, one per peer group of its shards; ``plan`` when it changed; ``freezes`` that
+    are new, or others than they were.
     """
 
     downs: Mapping[str, tuple[Down, ...]]
     plan: Plan | None
     transitions: tuple[Transition, ...]
     audit: tuple[Audit, ...] = ()
+    freezes: tuple[Freeze, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +103,16 @@ class Pipeline:
         self._news = list(self._planner.change.cold)  # node and text, for the next step's audit
         self._audit: list[Audit] = []
         self._histories = Histories()
+        self._freezes = Freezes(fleet)
         self._plan_changed = True
         self._undecided = False
+        self._at = 0.0  # seconds of the last step
+
+    @property
+    def _root(self) -> str:
+        """Return the node that is compared with its own past, "" where there is none."""
+        row = self._blocks.temporal.row
+        return self.fleet.rows[row] if row >= 0 else ""
 
     @property
     def open(self) -> tuple[str, ...]:
@@ -129,15 +141,21 @@ class Pipeline:
 
     def abstained(self) -> tuple[Abstention, ...]:
         """Return who makes no claim on which channel, and why."""
-        return abstentions(self.fleet, self._planner, self._evidence.learned)
+        own = (Abstention(self._root, "temporal", why) for why in self._blocks.temporal.abstained())
+        return tuple(
+            sorted((*abstentions(self.fleet, self._planner, self._evidence.learned), *own))
+        )
 
     def standing(self) -> Standing:
         """Return how every row stands, for a screen; to be asked once after a step."""
-        return standing(self.fleet, self._planner, self._parts, self._evidence)
+        stands = standing(self.fleet, self._planner, self._parts, self._evidence)
+        return stands.frozen(self._freezes.until(self._at), self._freezes.in_force(self._at))
 
     def explain(self, node: str) -> Explained:
         """Return all that is known of ``node``, and why; raise ``KeyError`` for an unknown one."""
-        return self._judge.explain(node, self._planner, self._parts, self._evidence)
+        found = self._judge.explain(node, self._planner, self._parts, self._evidence)
+        of_root = self._blocks.temporal.words() if node == self._root else ()
+        return found.between(self._freezes.words(node, self._at), of_root)
 
     def carried(self, fleet: Fleet, baseline: Baseline | None = None) -> "Pipeline":
         """Return the pipeline of ``fleet``, which goes on where this one stands; this one ends.
@@ -189,6 +207,28 @@ class Pipeline:
         """Wait for ``hosts`` from now on, which are alive; what others still send is taken."""
         self._expected = frozenset(hosts).intersection(self._blocks.senders)
 
+    @property
+    def freezes(self) -> tuple[Freeze, ...]:
+        """Return the freezes that a host is to know: those to come, in force, or just over."""
+        return self._freezes.known()
+
+    def covered(self, freeze: Freeze) -> frozenset[str]:
+        """Return the shards that a freeze is about."""
+        return self._freezes.covered(freeze)
+
+    def freeze(self, freeze: Freeze) -> None:
+        """Let nothing move of some rows in the blocks that ``freeze`` covers and are not closed.
+
+        Their M and N stay as they are, they stand in no summary, and when it is over they learn
+        anew. Raises ``ValueError`` with one line for one that is not to be had, see
+        :meth:`Freezes.add`.
+        """
+        self._freezes.add(freeze, self._up1.newest_closed())
+
+    def thaw(self, name: str, at: float, reason: str) -> None:
+        """End a freeze at ``at`` (seconds); raise ``ValueError`` for one that is not in force."""
+        self._freezes.thaw(name, max(at, self._up1.newest_closed()), reason)
+
     def begin(self, now: float) -> None:
         """Serve no block that began before ``now`` (seconds) and tell the plan again.
 
@@ -234,6 +274,7 @@ class Pipeline:
         merged, selected and attributed unless summaries went out, whose evidence is still to come.
         """
         self.take(inbox)
+        self._at = now
         blocks, evidence = self._ready(None if self._ways.patient else now)
         for block in evidence:
             self._hear_hosts(block[0], list(self._up2.close(block).values()))
@@ -243,19 +284,28 @@ class Pipeline:
             if held is not None:
                 self._close(block, held, downs, now)
         transitions = self._decide(now) if self._undecided and not downs else ()
+        self._end_freezes(now)
+        if self._ways.lead and self._planner.renew(now):  # a recording is one epoch
+            self._replan()
         plan = self._new_plan(now)
         self._audit.extend(of_epoch(now, begun) for begun in self._planner.epochs.drain())
+        self._audit.extend(of_fallen(now, f) for f in self._planner.change.drain_fallen())
         self._audit.extend(Audit(now, "fleet", node, text) for node, text in self._news)
+        called = self._freezes.drain()
+        self._audit.extend(of_freeze(now, freeze, text) for freeze, text in called)
         audit, self._audit, self._news = tuple(self._audit), [], []
-        return StepResult({h: tuple(d) for h, d in downs.items()}, plan, transitions, audit)
+        told = {host: tuple(of_host) for host, of_host in downs.items()}
+        return StepResult(told, plan, transitions, audit, tuple(freeze for freeze, _ in called))
 
     def _ready(self, now: float | None) -> tuple[list[Block], list[Block]]:
         return self._up1.ready(self._expected, now), self._up2.ready(self._expected, now)
 
     def _close(self, at: Block, held: Gathered, downs: dict[str, list[Down]], now: float) -> None:
         """Make the summaries of a gathered block, for every host and for the inner nodes."""
+        held.freeze(self._freezes.shards(*at))
         closed = self._blocks.close(at[0], held)
-        if self._planner.hear_counts(closed.found):
+        born = self._planner.born()
+        if self._planner.hear_counts(excused(closed.found, self.fleet, held, closed.frozen, born)):
             self._replan()
         open_rows, said = self._judge.verdicts.open_rows(), self._evidence.log_m
         if self._planner.counts.hear(at[0], held.x, held.eligible, open_rows, said):
@@ -265,8 +315,18 @@ class Pipeline:
             downs.setdefault(host, []).extend(mine)
         self._up2.ask(at, held.hosts, now)
         if self.fleet.nodes:
+            self._blocks.temporal.step(*at, held.x, closed.frozen)
             outcome = self._blocks.nodes(at, closed, self._planner.members.needed())
             self._hear(at[0], [(self.fleet.hosts[NODES_HOST], outcome)])
+
+    def _end_freezes(self, now: float) -> None:
+        """Let rows whose freeze is over begin to learn anew, under a new epoch."""
+        for ended in self._freezes.ended(now):
+            freeze, rows = ended.freeze, ended.rows
+            if len(rows):
+                why = f"frozen until now: {freeze.reason}"
+                self._planner.relearn(f"freeze={freeze.id}", rows, why)
+                self._replan(rows)
 
     def _hear_hosts(self, rung: int, news: Sequence[Up2]) -> None:
         placed = [(up2, self.fleet.place(up2.host)) for up2 in news]
@@ -303,7 +363,8 @@ class Pipeline:
             change, open_rows = self._planner.change, self._judge.verdicts.open_rows()
             if change.hear_crossings(self._evidence.log_m(), open_rows):
                 self._parts = self._planner.parts()
-        made, audit = self._judge.decide(now, self._planner, self._parts, self._evidence)
+        moved = self._blocks.temporal.moved()
+        made, audit = self._judge.decide(now, self._planner, self._parts, self._evidence, moved)
         self._audit.extend((*said, *audit))
         self._heed()
         return (*lived, *made)

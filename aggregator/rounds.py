@@ -12,7 +12,7 @@ import structlog
 from ..adapters.catalogue import Catalogue
 from ..adapters.topology.model import BadTopology, Topology
 from ..proto import decode, encode
-from ..proto.messages import Down, Inventory, Plan, Up1, Up2
+from ..proto.messages import Down, Freeze, Inventory, Plan, Up1, Up2
 from ..proto.pack import BadMessage
 from ..proto.schema import ingest
 from ..settings.clock import Clock
@@ -123,11 +123,29 @@ class Rounds:
         self.dirty = True
         if self._plan is None or session.inventory is None or not self._follows(session):
             return
+        if session.plan == 0 and self.mind is not None:
+            self._tell_freezes(session, self.mind.freezes)
         if session.plan < self._plan.id:
             session.plan = self._plan.id
             shards = [shard.id for shard in session.inventory.shards]
             plan = encode.plan(self._plan, shards)
             session.send(ingest.FromAggregator(plan=plan))
+
+    def _tell_freezes(self, session: Session, freezes: Iterable[Freeze]) -> None:
+        """Tell a host which of its shards are frozen, from when and until when."""
+        if session.inventory is None or self.mind is None or not self._follows(session):
+            return
+        for freeze in freezes:
+            covered = self.mind.covered(freeze)
+            mine = [shard.id for shard in session.inventory.shards if shard.id in covered]
+            if mine:
+                told = encode.freeze(freeze, mine)
+                session.send(ingest.FromAggregator(freeze=told))
+
+    def _send_freezes(self, freezes: Collection[Freeze]) -> None:
+        self.dirty = True
+        for session in self._sessions:
+            self._tell_freezes(session, freezes)
 
     def gone(self) -> frozenset[str]:
         """Return the shards of the fleet that their host does not report any more."""
@@ -262,6 +280,9 @@ class Rounds:
         self._ledger.keep(result.audit, result.transitions)
         if result.transitions:
             self._ledger.then(lambda: self._publish(result.transitions))
+        if result.freezes:
+            self._ledger.keep_state()
+            self._ledger.then(lambda: self._send_freezes(result.freezes))
         plan = result.plan
         if plan is not None:
             whole = encode.plan(plan, plan.groups).SerializeToString()

@@ -15,6 +15,7 @@ import numpy as np
 
 from .arrays import Floats, Ints
 from .evalue import Classes, Validity
+from .reason import Code, Reason
 from .special import MAD_TO_SD
 
 LADDER = (1, 2, 5, 10, 30, 60, 120, 300, 600)  # seconds: block lengths that exist
@@ -217,7 +218,12 @@ class Calibration:
 
     validity: Validity
     kappa: float
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return the reasons as sentences."""
+        return tuple(map(str, self.reasons))
 
 
 def judge(
@@ -233,26 +239,24 @@ def judge(
     faults = [*_drift(sums, slow=slow), *_inflation(sums, value, slow=slow)]
     faults += _coverage(sums, rho, outlying)
     validity = min([Validity.CONSTRUCTION, *(least for least, _ in faults)])
-    white = [
-        f"over-whitened at {m}: power is lost" for m in sums if _bounds(sums[m])[1] < OVER_WHITE
-    ]
+    white = [Reason(Code.OVER_WHITE, (m,)) for m in sums if _bounds(sums[m])[1] < OVER_WHITE]
     return Calibration(validity, value, (*(reason for _, reason in faults), *white))
 
 
-Fault = tuple[Validity, str]
+Fault = tuple[Validity, Reason]
 
 
 def _inflation(sums: Mapping[int, Floats], value: float, *, slow: bool) -> list[Fault]:
     """Return what kappa says: red or not, and too much for any scaling."""
     if value > MOST_KAPPA:
-        return [(Validity.NONE, f"kappa {value:.2f} is beyond {MOST_KAPPA:g}")]
+        return [(Validity.NONE, Reason(Code.KAPPA, (value, MOST_KAPPA)))]
     red = [
         m for m in sums if _windows(sums[m]) >= FEWEST_WINDOWS and _bounds(sums[m])[0] > GREEN_KAPPA
     ]
     if red:
-        return [(Validity.EMPIRICAL, f"variance inflated at {red}, kappa {value:.2f}")]
+        return [(Validity.EMPIRICAL, Reason(Code.INFLATED, (value,), tuple(red)))]
     if slow and value > GREEN_KAPPA:
-        return [(Validity.EMPIRICAL, f"slow rung with kappa {value:.2f}")]
+        return [(Validity.EMPIRICAL, Reason(Code.SLOW_KAPPA, (value,)))]
     return []
 
 
@@ -260,11 +264,11 @@ def _coverage(sums: Mapping[int, Floats], rho: float, outlying: float) -> list[F
     """Return what keeps a rung that is not red from being green."""
     faults = []
     if not vif(sums.get(WINDOWS[-1], np.empty(0)))[1] <= GREEN_SE:
-        faults.append("not enough windows yet")
+        faults.append(Reason(Code.FEW_WINDOWS))
     if not abs(rho) <= GREEN_LAG_ONE:
-        faults.append(f"lag-one correlation {rho:.2f}")
+        faults.append(Reason(Code.LAG_ONE, (rho,)))
     if outlying > GREEN_OUTLYING:
-        faults.append(f"{100 * outlying:.1f} % of the streams have memory of their own")
+        faults.append(Reason(Code.OUTLYING, (100 * outlying,)))
     return [(Validity.EMPIRICAL, fault) for fault in faults]
 
 
@@ -280,7 +284,7 @@ def _drift(sums: Mapping[int, Floats], *, slow: bool) -> list[Fault]:
     ratio = vif(long)[0] / vif(short)[0]
     unsure = VIF_SE * ratio * sqrt(1.0 / count + 1.0 / _windows(short))
     if ratio > MOST_DRIFT + (0.0 if count >= ENOUGH_FOR_DRIFT else 3.0 * unsure):
-        return [(Validity.NONE, f"drift: inflation grows by {ratio:.2f} from window 10 to 100")]
+        return [(Validity.NONE, Reason(Code.DRIFT, (ratio,)))]
     return []
 
 

@@ -93,7 +93,6 @@ class Streams:
         """
         new = self._joint.open(missing(epoch >= 0, [batch.at for batch in self._scored()]))
         if len(new):
-            row = new // self.shape[1]
             channel = ChangeChannel(self._keys[new], self._direction[new], self.horizon)
             self._change.append(_Change(new, new // self.shape[1], channel))
             held = np.flatnonzero(np.isin(new // self.shape[1], list(self._watching.holds)))

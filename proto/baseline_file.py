@@ -44,6 +44,9 @@ COLUMNS: Final[Mapping[str, tuple[str, tuple[int, ...]]]] = {
 }
 
 
+Finding = tuple[str, tuple[float, ...], tuple[int, ...]]  # a code, its numbers, window lengths
+
+
 def blocks_of(columns: Mapping[str, Array]) -> npt.NDArray[np.int64]:
     """Return the blocks (n,) in the counts of each stream's ranks, by which its tier is told."""
     counted: npt.NDArray[np.int64] = columns["counts"].astype(np.int64).sum(axis=1)
@@ -70,7 +73,7 @@ class Cell:
     kappa: float | None
     peers: int
     validity: int
-    reasons: tuple[str, ...]
+    reasons: tuple[Finding, ...]
     rho: float | None
     outlying: float
     recalibrated: bool
@@ -185,10 +188,18 @@ def _body(baseline: Baseline) -> bytes:
     return b"".join([len(head).to_bytes(8, "little"), head, *parts])
 
 
+def _finding(read: tuple[str, list[float], list[int]]) -> Finding:
+    code, numbers, windows = read
+    return code, tuple(numbers), tuple(windows)
+
+
 def _read(body: bytes, name: str) -> Baseline:
     size = int.from_bytes(body[:8], "little")
     about = json.loads(body[8 : 8 + size])
-    cells = tuple(Cell(**{**cell, "reasons": tuple(cell["reasons"])}) for cell in about["cells"])
+    cells = tuple(
+        Cell(**{**cell, "reasons": tuple(map(_finding, cell["reasons"]))})
+        for cell in about["cells"]
+    )
     streams = tuple(Stream(*stream) for stream in about["streams"])
     rest = _Rest(body, 8 + size)
     columns = {

@@ -146,7 +146,7 @@ def _changed(message: Message, change: Change) -> Message:
 def _axis(message: Up1 | Down | Up2 | LevelNotes, name: str, values: Array) -> int | None:
     """Return the axis of the columns, None for an array of rows alone."""
     if isinstance(message, Down):
-        return None if name == "included" else 0
+        return None if name in ("included", "frozen") else 0
     return 1 if values.ndim > 1 else None
 
 

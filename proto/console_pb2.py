@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btessera/proto/console.proto\x12\x12tessera.console.v1\"=\n\x0cWatchRequest\x12\x15\n\revery_seconds\x18\x01 \x01(\x01\x12\x16\n\x0elayout_version\x18\x02 \x01(\r\"=\n\x03Row\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0e\n\x06parent\x18\x03 \x01(\r\x12\x0c\n\x04host\x18\x04 \x01(\t\"P\n\x06Layout\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0e\n\x06shards\x18\x02 \x01(\r\x12%\n\x04rows\x18\x03 \x03(\x0b\x32\x17.tessera.console.v1.Row\"i\n\x06\x45\x66\x66\x65\x63t\x12\x0b\n\x03low\x18\x01 \x01(\x01\x12\x0e\n\x06middle\x18\x02 \x01(\x01\x12\x0c\n\x04high\x18\x03 \x01(\x01\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\x0e\n\x06metric\x18\x05 \x01(\t\x12\x16\n\x0evalidity_class\x18\x06 \x01(\t\"\xd7\x02\n\x07Verdict\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\r\n\x05level\x18\x03 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12\x11\n\tguarantee\x18\x05 \x01(\t\x12\x16\n\x0evalidity_class\x18\x06 \x01(\t\x12\r\n\x05log_e\x18\x07 \x01(\x01\x12\x11\n\topened_ns\x18\x08 \x01(\x06\x12\x10\n\x08since_ns\x18\t \x01(\x06\x12\x0f\n\x07metrics\x18\n \x03(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\r\n\x05state\x18\x0c \x01(\t\x12\r\n\x05owner\x18\r \x01(\t\x12 \n\x18\x63orrelational_not_causal\x18\x0e \x01(\x08\x12\x0e\n\x06\x66\x61mily\x18\x0f \x01(\t\x12*\n\x06\x65\x66\x66\x65\x63t\x18\x14 \x01(\x0b\x32\x1a.tessera.console.v1.Effect\x12\x16\n\x0estate_since_ns\x18\x15 \x01(\x06\"K\n\x04Host\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rheard_seconds\x18\x02 \x01(\x01\x12\x0e\n\x06silent\x18\x03 \x01(\x08\x12\x0e\n\x06shards\x18\x04 \x01(\r\"\xf6\x02\n\x04View\x12\r\n\x05\x61t_ns\x18\x01 \x01(\x06\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0f\n\x07\x63luster\x18\x03 \x01(\t\x12\r\n\x05\x63lock\x18\x04 \x01(\t\x12*\n\x06layout\x18\x05 \x01(\x0b\x32\x1a.tessera.console.v1.Layout\x12\x16\n\x0elayout_version\x18\x06 \x01(\r\x12\r\n\x05state\x18\x07 \x01(\x0c\x12\r\n\x05log_e\x18\x08 \x01(\x0c\x12\x0f\n\x07learned\x18\t \x01(\x0c\x12)\n\x04open\x18\n \x03(\x0b\x32\x1b.tessera.console.v1.Verdict\x12\'\n\x05hosts\x18\x0b \x03(\x0b\x32\x18.tessera.console.v1.Host\x12\t\n\x01q\x18\x0c \x01(\x01\x12\x12\n\nhypotheses\x18\r \x01(\r\x12\x0c\n\x04plan\x18\x0e \x01(\x04\x12\x12\n\ndecided_ns\x18\x0f \x01(\x06\x12\x15\n\rwaiting_hosts\x18\x10 \x01(\r\x12\x0e\n\x06notice\x18\x11 \x01(\t\"\x1e\n\x0e\x45xplainRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\"\xe9\x01\n\x0b\x45xplanation\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x03(\t\x12\r\n\x05group\x18\x04 \x01(\t\x12\x0f\n\x07members\x18\x05 \x01(\r\x12\'\n\x05parts\x18\x06 \x03(\x0b\x32\x18.tessera.console.v1.Part\x12\x0b\n\x03why\x18\x07 \x03(\t\x12,\n\x05\x61udit\x18\x08 \x03(\x0b\x32\x1d.tessera.console.v1.AuditLine\x12,\n\x07verdict\x18\t \x01(\x0b\x32\x1b.tessera.console.v1.Verdict\"\x9e\x01\n\x04Part\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x0e\n\x06metric\x18\x02 \x01(\t\x12\x0c\n\x04rung\x18\x03 \x01(\r\x12\r\n\x05log_m\x18\x04 \x01(\x01\x12\x0e\n\x06weight\x18\x05 \x01(\x01\x12\x16\n\x0evalidity_class\x18\x06 \x01(\t\x12\x10\n\x08since_ns\x18\x07 \x01(\x06\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\t \x01(\t\"6\n\tAuditLine\x12\r\n\x05\x61t_ns\x18\x01 \x01(\x06\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"T\n\x0eHistoryRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07\x66rom_ns\x18\x02 \x01(\x06\x12\r\n\x05to_ns\x18\x03 \x01(\x06\x12\x14\n\x0cstep_seconds\x18\x04 \x01(\x01\"J\n\x0cHistoryReply\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\n\n\x02\x61t\x18\x02 \x03(\x01\x12\r\n\x05log_e\x18\x03 \x03(\x02\x12\x11\n\tthreshold\x18\x04 \x01(\x01\"1\n\x0fRawTicksRequest\x12\r\n\x05shard\x18\x01 \x01(\t\x12\x0f\n\x07\x66rom_ns\x18\x02 \x01(\x06\"K\n\rRawTicksReply\x12\r\n\x05shard\x18\x01 \x01(\t\x12\x0f\n\x07metrics\x18\x02 \x03(\t\x12\n\n\x02\x61t\x18\x03 \x03(\x01\x12\x0e\n\x06values\x18\x04 \x03(\x02\"V\n\x12\x41\x63knowledgeRequest\x12\x0f\n\x07verdict\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08until_ns\x18\x04 \x01(\x06\"O\n\x0eSilenceRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08until_ns\x18\x04 \x01(\x06\">\n\x0c\x43loseRequest\x12\x0f\n\x07verdict\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"N\n\rFreezeRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08until_ns\x18\x04 \x01(\x06\"\x1c\n\x0bSeekRequest\x12\r\n\x05to_ns\x18\x01 \x01(\x06\"\x1e\n\x0cPauseRequest\x12\x0e\n\x06paused\x18\x01 \x01(\x08\"\x1d\n\x0cSpeedRequest\x12\r\n\x05times\x18\x01 \x01(\x01\"\x15\n\x04\x44one\x12\r\n\x05\x61udit\x18\x01 \x01(\t*\\\n\x05State\x12\t\n\x05QUIET\x10\x00\x12\x0c\n\x08LEARNING\x10\x01\x12\r\n\tABSTAINED\x10\x02\x12\t\n\x05\x41LONE\x10\x03\x12\n\n\x06SILENT\x10\x04\x12\n\n\x06\x46ROZEN\x10\x05\x12\x08\n\x04GONE\x10\x06\x32\xb8\x06\n\x07\x43onsole\x12\x45\n\x05Watch\x12 .tessera.console.v1.WatchRequest\x1a\x18.tessera.console.v1.View0\x01\x12N\n\x07\x45xplain\x12\".tessera.console.v1.ExplainRequest\x1a\x1f.tessera.console.v1.Explanation\x12O\n\x07History\x12\".tessera.console.v1.HistoryRequest\x1a .tessera.console.v1.HistoryReply\x12R\n\x08RawTicks\x12#.tessera.console.v1.RawTicksRequest\x1a!.tessera.console.v1.RawTicksReply\x12O\n\x0b\x41\x63knowledge\x12&.tessera.console.v1.AcknowledgeRequest\x1a\x18.tessera.console.v1.Done\x12G\n\x07Silence\x12\".tessera.console.v1.SilenceRequest\x1a\x18.tessera.console.v1.Done\x12\x43\n\x05\x43lose\x12 .tessera.console.v1.CloseRequest\x1a\x18.tessera.console.v1.Done\x12\x45\n\x06\x46reeze\x12!.tessera.console.v1.FreezeRequest\x1a\x18.tessera.console.v1.Done\x12\x41\n\x04Seek\x12\x1f.tessera.console.v1.SeekRequest\x1a\x18.tessera.console.v1.Done\x12\x43\n\x05Pause\x12 .tessera.console.v1.PauseRequest\x1a\x18.tessera.console.v1.Done\x12\x43\n\x05Speed\x12 .tessera.console.v1.SpeedRequest\x1a\x18.tessera.console.v1.Doneb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btessera/proto/console.proto\x12\x12tessera.console.v1\"=\n\x0cWatchRequest\x12\x15\n\revery_seconds\x18\x01 \x01(\x01\x12\x16\n\x0elayout_version\x18\x02 \x01(\r\"=\n\x03Row\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0e\n\x06parent\x18\x03 \x01(\r\x12\x0c\n\x04host\x18\x04 \x01(\t\"P\n\x06Layout\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0e\n\x06shards\x18\x02 \x01(\r\x12%\n\x04rows\x18\x03 \x03(\x0b\x32\x17.tessera.console.v1.Row\"i\n\x06\x45\x66\x66\x65\x63t\x12\x0b\n\x03low\x18\x01 \x01(\x01\x12\x0e\n\x06middle\x18\x02 \x01(\x01\x12\x0c\n\x04high\x18\x03 \x01(\x01\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\x0e\n\x06metric\x18\x05 \x01(\t\x12\x16\n\x0evalidity_class\x18\x06 \x01(\t\"\xd7\x02\n\x07Verdict\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\r\n\x05level\x18\x03 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12\x11\n\tguarantee\x18\x05 \x01(\t\x12\x16\n\x0evalidity_class\x18\x06 \x01(\t\x12\r\n\x05log_e\x18\x07 \x01(\x01\x12\x11\n\topened_ns\x18\x08 \x01(\x06\x12\x10\n\x08since_ns\x18\t \x01(\x06\x12\x0f\n\x07metrics\x18\n \x03(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\r\n\x05state\x18\x0c \x01(\t\x12\r\n\x05owner\x18\r \x01(\t\x12 \n\x18\x63orrelational_not_causal\x18\x0e \x01(\x08\x12\x0e\n\x06\x66\x61mily\x18\x0f \x01(\t\x12*\n\x06\x65\x66\x66\x65\x63t\x18\x14 \x01(\x0b\x32\x1a.tessera.console.v1.Effect\x12\x16\n\x0estate_since_ns\x18\x15 \x01(\x06\"K\n\x04Host\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rheard_seconds\x18\x02 \x01(\x01\x12\x0e\n\x06silent\x18\x03 \x01(\x08\x12\x0e\n\x06shards\x18\x04 \x01(\r\"V\n\x06\x46rozen\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05nodes\x18\x02 \x03(\t\x12\x0f\n\x07\x66rom_ns\x18\x03 \x01(\x06\x12\x10\n\x08until_ns\x18\x04 \x01(\x06\x12\x0e\n\x06reason\x18\x05 \x01(\t\"\xa3\x03\n\x04View\x12\r\n\x05\x61t_ns\x18\x01 \x01(\x06\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0f\n\x07\x63luster\x18\x03 \x01(\t\x12\r\n\x05\x63lock\x18\x04 \x01(\t\x12*\n\x06layout\x18\x05 \x01(\x0b\x32\x1a.tessera.console.v1.Layout\x12\x16\n\x0elayout_version\x18\x06 \x01(\r\x12\r\n\x05state\x18\x07 \x01(\x0c\x12\r\n\x05log_e\x18\x08 \x01(\x0c\x12\x0f\n\x07learned\x18\t \x01(\x0c\x12)\n\x04open\x18\n \x03(\x0b\x32\x1b.tessera.console.v1.Verdict\x12\'\n\x05hosts\x18\x0b \x03(\x0b\x32\x18.tessera.console.v1.Host\x12\t\n\x01q\x18\x0c \x01(\x01\x12\x12\n\nhypotheses\x18\r \x01(\r\x12\x0c\n\x04plan\x18\x0e \x01(\x04\x12\x12\n\ndecided_ns\x18\x0f \x01(\x06\x12\x15\n\rwaiting_hosts\x18\x10 \x01(\r\x12\x0e\n\x06notice\x18\x11 \x01(\t\x12+\n\x07\x66reezes\x18\x1e \x03(\x0b\x32\x1a.tessera.console.v1.Frozen\"\x1e\n\x0e\x45xplainRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\"\xe9\x01\n\x0b\x45xplanation\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x03(\t\x12\r\n\x05group\x18\x04 \x01(\t\x12\x0f\n\x07members\x18\x05 \x01(\r\x12\'\n\x05parts\x18\x06 \x03(\x0b\x32\x18.tessera.console.v1.Part\x12\x0b\n\x03why\x18\x07 \x03(\t\x12,\n\x05\x61udit\x18\x08 \x03(\x0b\x32\x1d.tessera.console.v1.AuditLine\x12,\n\x07verdict\x18\t \x01(\x0b\x32\x1b.tessera.console.v1.Verdict\"\x9e\x01\n\x04Part\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x0e\n\x06metric\x18\x02 \x01(\t\x12\x0c\n\x04rung\x18\x03 \x01(\r\x12\r\n\x05log_m\x18\x04 \x01(\x01\x12\x0e\n\x06weight\x18\x05 \x01(\x01\x12\x16\n\x0evalidity_class\x18\x06 \x01(\t\x12\x10\n\x08since_ns\x18\x07 \x01(\x06\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\t \x01(\t\"6\n\tAuditLine\x12\r\n\x05\x61t_ns\x18\x01 \x01(\x06\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"T\n\x0eHistoryRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07\x66rom_ns\x18\x02 \x01(\x06\x12\r\n\x05to_ns\x18\x03 \x01(\x06\x12\x14\n\x0cstep_seconds\x18\x04 \x01(\x01\"J\n\x0cHistoryReply\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\n\n\x02\x61t\x18\x02 \x03(\x01\x12\r\n\x05log_e\x18\x03 \x03(\x02\x12\x11\n\tthreshold\x18\x04 \x01(\x01\"1\n\x0fRawTicksRequest\x12\r\n\x05shard\x18\x01 \x01(\t\x12\x0f\n\x07\x66rom_ns\x18\x02 \x01(\x06\"K\n\rRawTicksReply\x12\r\n\x05shard\x18\x01 \x01(\t\x12\x0f\n\x07metrics\x18\x02 \x03(\t\x12\n\n\x02\x61t\x18\x03 \x03(\x01\x12\x0e\n\x06values\x18\x04 \x03(\x02\"V\n\x12\x41\x63knowledgeRequest\x12\x0f\n\x07verdict\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08until_ns\x18\x04 \x01(\x06\"O\n\x0eSilenceRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08until_ns\x18\x04 \x01(\x06\">\n\x0c\x43loseRequest\x12\x0f\n\x07verdict\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"N\n\rFreezeRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08until_ns\x18\x04 \x01(\x06\"\x1c\n\x0bSeekRequest\x12\r\n\x05to_ns\x18\x01 \x01(\x06\"\x1e\n\x0cPauseRequest\x12\x0e\n\x06paused\x18\x01 \x01(\x08\"\x1d\n\x0cSpeedRequest\x12\r\n\x05times\x18\x01 \x01(\x01\"\x15\n\x04\x44one\x12\r\n\x05\x61udit\x18\x01 \x01(\t*\\\n\x05State\x12\t\n\x05QUIET\x10\x00\x12\x0c\n\x08LEARNING\x10\x01\x12\r\n\tABSTAINED\x10\x02\x12\t\n\x05\x41LONE\x10\x03\x12\n\n\x06SILENT\x10\x04\x12\n\n\x06\x46ROZEN\x10\x05\x12\x08\n\x04GONE\x10\x06\x32\xb8\x06\n\x07\x43onsole\x12\x45\n\x05Watch\x12 .tessera.console.v1.WatchRequest\x1a\x18.tessera.console.v1.View0\x01\x12N\n\x07\x45xplain\x12\".tessera.console.v1.ExplainRequest\x1a\x1f.tessera.console.v1.Explanation\x12O\n\x07History\x12\".tessera.console.v1.HistoryRequest\x1a .tessera.console.v1.HistoryReply\x12R\n\x08RawTicks\x12#.tessera.console.v1.RawTicksRequest\x1a!.tessera.console.v1.RawTicksReply\x12O\n\x0b\x41\x63knowledge\x12&.tessera.console.v1.AcknowledgeRequest\x1a\x18.tessera.console.v1.Done\x12G\n\x07Silence\x12\".tessera.console.v1.SilenceRequest\x1a\x18.tessera.console.v1.Done\x12\x43\n\x05\x43lose\x12 .tessera.console.v1.CloseRequest\x1a\x18.tessera.console.v1.Done\x12\x45\n\x06\x46reeze\x12!.tessera.console.v1.FreezeRequest\x1a\x18.tessera.console.v1.Done\x12\x41\n\x04Seek\x12\x1f.tessera.console.v1.SeekRequest\x1a\x18.tessera.console.v1.Done\x12\x43\n\x05Pause\x12 .tessera.console.v1.PauseRequest\x1a\x18.tessera.console.v1.Done\x12\x43\n\x05Speed\x12 .tessera.console.v1.SpeedRequest\x1a\x18.tessera.console.v1.Doneb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tessera.proto.console_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STATE']._serialized_start=2370
-  _globals['_STATE']._serialized_end=2462
+  _globals['_STATE']._serialized_start=2503
+  _globals['_STATE']._serialized_end=2595
   _globals['_WATCHREQUEST']._serialized_start=51
   _globals['_WATCHREQUEST']._serialized_end=112
   _globals['_ROW']._serialized_start=114
@@ -45,40 +45,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERDICT']._serialized_end=710
   _globals['_HOST']._serialized_start=712
   _globals['_HOST']._serialized_end=787
-  _globals['_VIEW']._serialized_start=790
-  _globals['_VIEW']._serialized_end=1164
-  _globals['_EXPLAINREQUEST']._serialized_start=1166
-  _globals['_EXPLAINREQUEST']._serialized_end=1196
-  _globals['_EXPLANATION']._serialized_start=1199
-  _globals['_EXPLANATION']._serialized_end=1432
-  _globals['_PART']._serialized_start=1435
-  _globals['_PART']._serialized_end=1593
-  _globals['_AUDITLINE']._serialized_start=1595
-  _globals['_AUDITLINE']._serialized_end=1649
-  _globals['_HISTORYREQUEST']._serialized_start=1651
-  _globals['_HISTORYREQUEST']._serialized_end=1735
-  _globals['_HISTORYREPLY']._serialized_start=1737
-  _globals['_HISTORYREPLY']._serialized_end=1811
-  _globals['_RAWTICKSREQUEST']._serialized_start=1813
-  _globals['_RAWTICKSREQUEST']._serialized_end=1862
-  _globals['_RAWTICKSREPLY']._serialized_start=1864
-  _globals['_RAWTICKSREPLY']._serialized_end=1939
-  _globals['_ACKNOWLEDGEREQUEST']._serialized_start=1941
-  _globals['_ACKNOWLEDGEREQUEST']._serialized_end=2027
-  _globals['_SILENCEREQUEST']._serialized_start=2029
-  _globals['_SILENCEREQUEST']._serialized_end=2108
-  _globals['_CLOSEREQUEST']._serialized_start=2110
-  _globals['_CLOSEREQUEST']._serialized_end=2172
-  _globals['_FREEZEREQUEST']._serialized_start=2174
-  _globals['_FREEZEREQUEST']._serialized_end=2252
-  _globals['_SEEKREQUEST']._serialized_start=2254
-  _globals['_SEEKREQUEST']._serialized_end=2282
-  _globals['_PAUSEREQUEST']._serialized_start=2284
-  _globals['_PAUSEREQUEST']._serialized_end=2314
-  _globals['_SPEEDREQUEST']._serialized_start=2316
-  _globals['_SPEEDREQUEST']._serialized_end=2345
-  _globals['_DONE']._serialized_start=2347
-  _globals['_DONE']._serialized_end=2368
-  _globals['_CONSOLE']._serialized_start=2465
-  _globals['_CONSOLE']._serialized_end=3289
+  _globals['_FROZEN']._serialized_start=789
+  _globals['_FROZEN']._serialized_end=875
+  _globals['_VIEW']._serialized_start=878
+  _globals['_VIEW']._serialized_end=1297
+  _globals['_EXPLAINREQUEST']._serialized_start=1299
+  _globals['_EXPLAINREQUEST']._serialized_end=1329
+  _globals['_EXPLANATION']._serialized_start=1332
+  _globals['_EXPLANATION']._serialized_end=1565
+  _globals['_PART']._serialized_start=1568
+  _globals['_PART']._serialized_end=1726
+  _globals['_AUDITLINE']._serialized_start=1728
+  _globals['_AUDITLINE']._serialized_end=1782
+  _globals['_HISTORYREQUEST']._serialized_start=1784
+  _globals['_HISTORYREQUEST']._serialized_end=1868
+  _globals['_HISTORYREPLY']._serialized_start=1870
+  _globals['_HISTORYREPLY']._serialized_end=1944
+  _globals['_RAWTICKSREQUEST']._serialized_start=1946
+  _globals['_RAWTICKSREQUEST']._serialized_end=1995
+  _globals['_RAWTICKSREPLY']._serialized_start=1997
+  _globals['_RAWTICKSREPLY']._serialized_end=2072
+  _globals['_ACKNOWLEDGEREQUEST']._serialized_start=2074
+  _globals['_ACKNOWLEDGEREQUEST']._serialized_end=2160
+  _globals['_SILENCEREQUEST']._serialized_start=2162
+  _globals['_SILENCEREQUEST']._serialized_end=2241
+  _globals['_CLOSEREQUEST']._serialized_start=2243
+  _globals['_CLOSEREQUEST']._serialized_end=2305
+  _globals['_FREEZEREQUEST']._serialized_start=2307
+  _globals['_FREEZEREQUEST']._serialized_end=2385
+  _globals['_SEEKREQUEST']._serialized_start=2387
+  _globals['_SEEKREQUEST']._serialized_end=2415
+  _globals['_PAUSEREQUEST']._serialized_start=2417
+  _globals['_PAUSEREQUEST']._serialized_end=2447
+  _globals['_SPEEDREQUEST']._serialized_start=2449
+  _globals['_SPEEDREQUEST']._serialized_end=2478
+  _globals['_DONE']._serialized_start=2480
+  _globals['_DONE']._serialized_end=2501
+  _globals['_CONSOLE']._serialized_start=2598
+  _globals['_CONSOLE']._serialized_end=3422
 # @@protoc_insertion_point(module_scope)

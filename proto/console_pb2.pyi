@@ -262,6 +262,36 @@ class Host(google.protobuf.message.Message):
 global___Host = Host
 
 @typing.final
+class Frozen(google.protobuf.message.Message):
+    """A freeze that is in force: whose streams learn and bet nothing, until when, and why."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    NODES_FIELD_NUMBER: builtins.int
+    FROM_NS_FIELD_NUMBER: builtins.int
+    UNTIL_NS_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    from_ns: builtins.int
+    until_ns: builtins.int
+    reason: builtins.str
+    @property
+    def nodes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        nodes: collections.abc.Iterable[builtins.str] | None = ...,
+        from_ns: builtins.int = ...,
+        until_ns: builtins.int = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["from_ns", b"from_ns", "id", b"id", "nodes", b"nodes", "reason", b"reason", "until_ns", b"until_ns"]) -> None: ...
+
+global___Frozen = Frozen
+
+@typing.final
 class View(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -282,6 +312,7 @@ class View(google.protobuf.message.Message):
     DECIDED_NS_FIELD_NUMBER: builtins.int
     WAITING_HOSTS_FIELD_NUMBER: builtins.int
     NOTICE_FIELD_NUMBER: builtins.int
+    FREEZES_FIELD_NUMBER: builtins.int
     at_ns: builtins.int
     """by the clock that evidence runs on"""
     sequence: builtins.int
@@ -313,6 +344,10 @@ class View(google.protobuf.message.Message):
     def open(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Verdict]: ...
     @property
     def hosts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Host]: ...
+    @property
+    def freezes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Frozen]:
+        """in force now"""
+
     def __init__(
         self,
         *,
@@ -333,9 +368,10 @@ class View(google.protobuf.message.Message):
         decided_ns: builtins.int = ...,
         waiting_hosts: builtins.int = ...,
         notice: builtins.str = ...,
+        freezes: collections.abc.Iterable[global___Frozen] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["layout", b"layout"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["at_ns", b"at_ns", "clock", b"clock", "cluster", b"cluster", "decided_ns", b"decided_ns", "hosts", b"hosts", "hypotheses", b"hypotheses", "layout", b"layout", "layout_version", b"layout_version", "learned", b"learned", "log_e", b"log_e", "notice", b"notice", "open", b"open", "plan", b"plan", "q", b"q", "sequence", b"sequence", "state", b"state", "waiting_hosts", b"waiting_hosts"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["at_ns", b"at_ns", "clock", b"clock", "cluster", b"cluster", "decided_ns", b"decided_ns", "freezes", b"freezes", "hosts", b"hosts", "hypotheses", b"hypotheses", "layout", b"layout", "layout_version", b"layout_version", "learned", b"learned", "log_e", b"log_e", "notice", b"notice", "open", b"open", "plan", b"plan", "q", b"q", "sequence", b"sequence", "state", b"state", "waiting_hosts", b"waiting_hosts"]) -> None: ...
 
 global___View = View
 

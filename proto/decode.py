@@ -5,7 +5,8 @@ may rely on shapes, domains and bounds. Every function raises ``BadMessage`` and
 Arrays may be views that cannot be written.
 """
 
-from typing import Literal
+from dataclasses import replace
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from .messages import (
     CountsPlan,
     Down,
     Float32s,
+    Freeze,
     Inventory,
     LevelNotes,
     LevelPlan,
@@ -35,6 +37,7 @@ from .schema import ingest
 Ints = npt.NDArray[np.int64]
 Shape = tuple[int, int]  # shards and metrics of the inventory that a message follows
 
+NS: Final = 1_000_000_000
 LAGS, BASELINE = 3, 100  # numbers of a stream in ``lags`` and ``baseline``
 MOST_WINDOWS = 16  # lengths in one message
 MOST_RUNS = 16  # lengths of runs in a level report
@@ -86,6 +89,7 @@ def plan(message: ingest.Plan) -> Plan:
         direction={_name(m, "direction"): side for m, side in message.direction.items()},
         counts=tuple(_counts_plan(cell) for cell in message.counts),
         held=open_rows.held_rows(message),
+        born={r.shard: refuse.whole(r.born, ("Plan", "born")) for r in rows if r.born},
     )
 
 
@@ -102,6 +106,7 @@ def up1(message: ingest.Up1, host: str, shape: Shape) -> Up1:
         eligible=unpack(message.eligible, np.bool_, shape[:1], ("Up1", "eligible")),
         plan=refuse.whole(message.plan, ("Up1", "plan")),
         inventory=message.inventory,
+        frozen=_frozen(message, shape, "Up1"),
     )
     return laid.whole(found)
 
@@ -115,8 +120,22 @@ def downs(message: ingest.Down, shape: Shape) -> tuple[Down, ...]:
     block = _block(message.block, rung, "Down")
     order = refuse.whole(message.plan, ("Down", "plan"))
     laid, shape = _laid(message, shape, "Down")
+    frozen = _frozen(message, shape, "Down")
     found = (_down(summary, rung, block, order, shape) for summary in message.summaries)
-    return tuple(map(laid.whole, found))
+    return tuple(replace(laid.whole(down), frozen=frozen) for down in found)
+
+
+def freeze(message: ingest.Freeze) -> Freeze:
+    """Return a freeze of some shards of this host, or the end of one."""
+    refuse.each_once(message.shards, ("Freeze", "shards"))
+    return Freeze(
+        id=refuse.name(message.id, ("Freeze", "id")),
+        nodes=tuple(refuse.name(shard, ("Freeze", "shards")) for shard in message.shards),
+        start=refuse.whole(message.from_ns, ("Freeze", "from_ns")) / NS,
+        until=refuse.whole(message.until_ns, ("Freeze", "until_ns")) / NS,
+        reason=refuse.text(message.reason, ("Freeze", "reason")),
+        exogenous=message.exogenous,
+    )
 
 
 def up2(message: ingest.Up2, host: str, shape: Shape) -> Up2:
@@ -340,3 +359,9 @@ def _counts(array: ingest.Array, columns: int, where: Where) -> Ints:
 
 def _included(array: ingest.Array, rows: int) -> Bits:
     return unpack(array, np.bool_, (rows,), ("Summary", "included"))
+
+
+def _frozen(message: ingest.Up1 | ingest.Down, shape: Shape, where: str) -> Bits | None:
+    if not message.HasField("frozen"):
+        return None
+    return unpack(message.frozen, np.bool_, shape[:1], (where, "frozen"))

@@ -15,6 +15,7 @@ from .messages import (
     ChangePlan,
     CountsPlan,
     Down,
+    Freeze,
     Inventory,
     LevelNotes,
     LevelPlan,
@@ -29,6 +30,7 @@ from .schema import ingest
 
 Cell = TypeVar("Cell", ChangePlan, LevelPlan, CountsPlan)
 
+NS = 1_000_000_000
 MOST_COUNTED = np.iinfo(np.uint16).max  # a group of more members is of so many
 
 
@@ -73,6 +75,7 @@ def plan(message: Plan, shards: Collection[str]) -> ingest.Plan:
                 group=message.groups[shard],
                 pool=message.pools[shard],
                 epoch=message.epochs.get(shard, 0),
+                born=message.born.get(shard, 0),
             )
             for shard in known
         ],
@@ -98,6 +101,7 @@ def up1(message: Up1) -> ingest.Up1:
         offset=pack(message.offset, np.float32),
         eligible=pack(message.eligible, np.bool_),
         columns=_listed(columns),
+        frozen=_maybe(message.frozen, np.bool_),
     )
 
 
@@ -117,6 +121,19 @@ def downs(messages: Sequence[Down]) -> ingest.Down:
         block=first.block,
         summaries=[_summary(down) for down in messages],
         columns=_listed(columns),
+        frozen=_maybe(first.frozen, np.bool_),
+    )
+
+
+def freeze(message: Freeze, shards: Sequence[str]) -> ingest.Freeze:
+    """Return a freeze as it travels to the host of ``shards``, those that it covers."""
+    return ingest.Freeze(
+        id=message.id,
+        shards=shards,
+        from_ns=round(message.start * NS),
+        until_ns=round(message.until * NS),
+        reason=message.reason,
+        exogenous=message.exogenous,
     )
 
 

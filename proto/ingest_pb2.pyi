@@ -536,11 +536,14 @@ class ShardPlan(google.protobuf.message.Message):
     GROUP_FIELD_NUMBER: builtins.int
     POOL_FIELD_NUMBER: builtins.int
     EPOCH_FIELD_NUMBER: builtins.int
+    BORN_FIELD_NUMBER: builtins.int
     shard: builtins.str
     group: builtins.str
     pool: builtins.str
     epoch: builtins.int
     """a stream's epoch is the larger of this and its cell's"""
+    born: builtins.int
+    """epoch with which it began to learn anew, 0 = it never did"""
     def __init__(
         self,
         *,
@@ -548,8 +551,9 @@ class ShardPlan(google.protobuf.message.Message):
         group: builtins.str = ...,
         pool: builtins.str = ...,
         epoch: builtins.int = ...,
+        born: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["epoch", b"epoch", "group", b"group", "pool", b"pool", "shard", b"shard"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["born", b"born", "epoch", b"epoch", "group", b"group", "pool", b"pool", "shard", b"shard"]) -> None: ...
 
 global___ShardPlan = ShardPlan
 
@@ -729,7 +733,7 @@ class Up1(google.protobuf.message.Message):
 
     @property
     def frozen(self) -> global___Array:
-        """bits [S]; not sent before there are freezes"""
+        """bits [S]; absent: none"""
 
     @property
     def columns(self) -> global___Array:
@@ -814,6 +818,7 @@ class Down(google.protobuf.message.Message):
     BLOCK_FIELD_NUMBER: builtins.int
     SUMMARIES_FIELD_NUMBER: builtins.int
     COLUMNS_FIELD_NUMBER: builtins.int
+    FROZEN_FIELD_NUMBER: builtins.int
     plan: builtins.int
     rung: builtins.int
     block: builtins.int
@@ -825,6 +830,10 @@ class Down(google.protobuf.message.Message):
     def columns(self) -> global___Array:
         """u16, of all summaries; absent: all"""
 
+    @property
+    def frozen(self) -> global___Array:
+        """bits [S] of this host; absent: none"""
+
     def __init__(
         self,
         *,
@@ -833,9 +842,10 @@ class Down(google.protobuf.message.Message):
         block: builtins.int = ...,
         summaries: collections.abc.Iterable[global___Summary] | None = ...,
         columns: global___Array | None = ...,
+        frozen: global___Array | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["columns", b"columns"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["block", b"block", "columns", b"columns", "plan", b"plan", "rung", b"rung", "summaries", b"summaries"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["columns", b"columns", "frozen", b"frozen"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["block", b"block", "columns", b"columns", "frozen", b"frozen", "plan", b"plan", "rung", b"rung", "summaries", b"summaries"]) -> None: ...
 
 global___Down = Down
 
@@ -1132,6 +1142,8 @@ global___Event = Event
 
 @typing.final
 class Freeze(google.protobuf.message.Message):
+    """A time in which shards of the host learn nothing and bet nothing; the newest with its id wins."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ID_FIELD_NUMBER: builtins.int
@@ -1139,10 +1151,14 @@ class Freeze(google.protobuf.message.Message):
     FROM_NS_FIELD_NUMBER: builtins.int
     UNTIL_NS_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
+    EXOGENOUS_FIELD_NUMBER: builtins.int
     id: builtins.str
     from_ns: builtins.int
     until_ns: builtins.int
+    """at or before from_ns: there is no such freeze any more"""
     reason: builtins.str
+    exogenous: builtins.bool
+    """its times are an event's own: a block that it touches is frozen"""
     @property
     def shards(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
     def __init__(
@@ -1153,8 +1169,9 @@ class Freeze(google.protobuf.message.Message):
         from_ns: builtins.int = ...,
         until_ns: builtins.int = ...,
         reason: builtins.str = ...,
+        exogenous: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["from_ns", b"from_ns", "id", b"id", "reason", b"reason", "shards", b"shards", "until_ns", b"until_ns"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["exogenous", b"exogenous", "from_ns", b"from_ns", "id", b"id", "reason", b"reason", "shards", b"shards", "until_ns", b"until_ns"]) -> None: ...
 
 global___Freeze = Freeze
 

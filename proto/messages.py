@@ -132,7 +132,8 @@ class Plan:
     needs, by group, as (change, level); ``horizon`` seconds of an epoch. ``from_block`` by rung
     is the first block under this plan, a rung that is not there obeys at once. ``epochs`` by shard
     id: a stream's epoch is the larger of that and its cell's. ``direction`` is each metric's bad
-    side in {-1, 0, 1}; ``held`` rows with an open verdict, by id.
+    side in {-1, 0, 1}; ``held`` rows with an open verdict, by id. ``born`` by shard id is the epoch
+    with which it last began to learn anew.
     """
 
     id: int
@@ -147,6 +148,36 @@ class Plan:
     direction: Mapping[str, int] = field(default_factory=dict)
     counts: tuple[CountsPlan, ...] = ()
     held: Mapping[str, Held] = field(default_factory=dict)
+    born: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """A time, in Unix seconds, in which ``nodes`` learn nothing and bet nothing, and why.
+
+    Which blocks it covers is known before any value of them is read, or follows from the times of
+    an event that knew none (``exogenous``): dropping a block for what is in it would destroy every
+    guarantee (statistics.md B5). ``nodes`` are shards of the receiving host; in the aggregator,
+    any nodes, with all that is beneath them.
+    """
+
+    id: str
+    nodes: tuple[str, ...]
+    start: float
+    until: float
+    reason: str
+    exogenous: bool = False
+
+    def covers(self, rung: int, block: int) -> bool:
+        """Say whether nothing of a block may move.
+
+        A person may have looked at the block in which a freeze was called for: only those that
+        begin later are frozen by it. An event's own times freeze every block that they touch.
+        """
+        begins, ends = block * rung, (block + 1) * rung
+        if not self.start < self.until or begins >= self.until:
+            return False
+        return ends > self.start if self.exogenous else begins >= self.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +185,7 @@ class Up1:
     """Block values of a host, going up: ``x`` (S, M) raw, ``offset`` (S, M) of the streams.
 
     ``eligible`` (S,): may stand in its peers' summaries (clock in order, not frozen). ``plan``
-    and ``inventory`` are those that the sender follows.
+    and ``inventory`` are those that the sender follows. ``frozen`` (S,), None = none of them.
     """
 
     host: str
@@ -165,6 +196,7 @@ class Up1:
     eligible: Bits
     plan: int = 0
     inventory: int = 1
+    frozen: Bits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +204,9 @@ class Down:
     """Three central order statistics of one peer group, going down once per block.
 
     ``count`` (M,) and ``s3`` (M, 3) of raw values; the same of offset-demeaned values;
-    ``included`` (S,) rows of the receiving host that stand in them. ``total`` (M,) is the sum of
-    the group's raw values in columns that are counted, NaN in the others; None = none is.
+    ``included`` (S,) rows of the receiving host that stand in them; ``frozen`` (S,) those of which
+    nothing may move in this block, None = none. ``total`` (M,) is the sum of the group's raw values
+    in columns that are counted, NaN in the others; None = none is.
     """
 
     group: str
@@ -186,6 +219,7 @@ class Down:
     included: Bits
     plan: int = 0
     total: Float32s | None = None
+    frozen: Bits | None = None
 
 
 @dataclass(frozen=True, slots=True)

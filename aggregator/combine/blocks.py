@@ -14,22 +14,29 @@ from ...engine.peers import FEWEST
 from ...proto.messages import Down
 from ..plan.planner import Planner
 from ..state.fleet import NODES_HOST, Fleet
+from ..state.freezes import frozen_nodes
 from ..state.move import Move
 from .contrasts import Contrasts, NodeValues
 from .gather import Block, Gathered
 from .loadings import Loadings
 from .peers import Summaries, Summariser
 from .rollup import Rollup
+from .temporal import Temporal
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """What a block has come to: all groups' summaries, and the values of the inner nodes."""
+    """What a block has come to: all groups' summaries, and the values of the inner nodes.
+
+    ``frozen`` (I,) are nodes of which too much was frozen to say anything.
+    """
 
     found: Summaries
     values: NodeValues
+    frozen: Bools
 
 
 class Blocks:
@@ -50,6 +57,7 @@ class Blocks:
         self._contrasts = Contrasts(fleet, horizon)
         counted = np.array([j for j, m in enumerate(fleet.metrics) if m.counted], dtype=np.int64)
         self._summariser = Summariser(fleet.group_rows(), len(fleet.rows), counted)
+        self.temporal = Temporal(fleet, horizon)
         self.senders: Mapping[str, tuple[int, ...]] = {
             host: tuple(int(g) for g in np.unique(fleet.group[rows]))
             for host, rows in fleet.hosts.items()
@@ -60,10 +68,12 @@ class Blocks:
         """Take over what ``former`` has learned of shards, nodes and metrics still there."""
         self._loadings.inherit(former._loadings, move)  # noqa: SLF001 - of this class
         self._contrasts.inherit(former._contrasts, move)  # noqa: SLF001 - as above
+        self.temporal.inherit(former.temporal, move)
 
     def adopt(self, planner: Planner) -> None:
         """Let the inner nodes' streams obey the plan as it stands."""
         self._contrasts.adopt(planner)
+        self.temporal.adopt(planner)
 
     def close(self, rung: int, held: Gathered) -> Closed:
         """Make the summaries of a gathered block and the values of the inner nodes."""
@@ -74,6 +84,8 @@ class Blocks:
         medians, behind = self._rollup.medians(
             np.hstack([held.x, apart]), np.concatenate([columns, columns + m])
         )
+        frozen = frozen_nodes(self._fleet, held.frozen)
+        medians[frozen], behind[frozen] = np.nan, 0
         raw, change = medians[:, :m], self._contrasts.steady(rung, medians[:, m:], behind[:, m:])
         nodes = np.ones(len(self._fleet.nodes), dtype=np.bool_)
         found = self._summariser.summarise(
@@ -82,7 +94,7 @@ class Blocks:
             np.concatenate([held.eligible, nodes]),
             columns,
         )
-        return Closed(found, NodeValues(raw, change))
+        return Closed(found, NodeValues(raw, change), frozen)
 
     def nodes(self, at: Block, closed: Closed, needed: Ints) -> Outcome:
         """Return the evidence of the inner nodes; a bet needs ``needed`` members (2, G)."""
@@ -104,5 +116,6 @@ class Blocks:
                 s3_demeaned=place.back(found.s3_demeaned[g], np.nan),
                 included=held.eligible[place.rows],
                 total=None if found.total is None else place.back(found.total[g], np.nan),
+                frozen=held.frozen[place.rows] if held.frozen.any() else None,
                 plan=plan,
             )

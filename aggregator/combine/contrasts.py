@@ -63,10 +63,13 @@ class Contrasts:
         siblings = fleet.group_sizes()[fleet.group[self._rows]]
         self._alone = (siblings < FEWEST)[:, None]  # never to bet, so never to learn for it
         self._moved = np.zeros(len(self._rows), dtype=np.bool_)  # among other siblings from now on
+        self._born = np.zeros(len(self._rows), dtype=np.int64)
 
     def adopt(self, planner: Planner) -> None:
         """Obey the plan, as agents do; a node with fewer than two siblings has no stream."""
-        own = planner.own_epochs()[self._rows]
+        own, born = planner.own_epochs()[self._rows], planner.born()[self._rows]
+        self._moved |= born > self._born
+        self._born = born
         for rung in planner.rungs():
             held = self._rungs.get(rung) or self._open(rung)
             self._rungs[rung] = held
@@ -87,6 +90,7 @@ class Contrasts:
     def inherit(self, former: "Contrasts", move: Move) -> None:
         """Take over the streams of the nodes and metrics that are still there."""
         (was, now), columns = move.nodes, move.to_column()
+        self._born[now] = former._born[was]  # noqa: SLF001 - of this class
         for now_among in move.changed().values():
             self._moved[now_among[now_among >= move.after.shard_count] - move.after.shard_count] = (
                 True

@@ -30,12 +30,27 @@ def waited_until(block: Block) -> float:
 
 @dataclass(slots=True)
 class Gathered:
-    """The values of a block's shards: ``x`` and ``offset`` (S, M), ``eligible`` (S,), senders."""
+    """The values of a block's shards: ``x`` and ``offset`` (S, M), ``eligible`` (S,), senders.
+
+    ``frozen`` (S,) are rows of which nothing may move, as their hosts say.
+    """
 
     x: Float32s
     offset: Float32s
     eligible: Bools
+    frozen: Bools
     hosts: set[str] = field(default_factory=set)
+
+    @property
+    def told(self) -> Bools:
+        """Return the rows (S,) that may stand in summaries, or may not because they are frozen."""
+        return self.eligible | self.frozen
+
+    def freeze(self, rows: Bools) -> None:
+        """Let ``rows`` (S,) be frozen too: no value of a frozen row is seen by anybody."""
+        self.frozen |= rows
+        self.x[self.frozen] = np.nan
+        self.eligible &= ~self.frozen
 
 
 class GatherUp1:
@@ -58,6 +73,7 @@ class GatherUp1:
             mine.x[np.ix_(now, here)] = held.x[np.ix_(was, left)]
             mine.offset[np.ix_(now, here)] = held.offset[np.ix_(was, left)]
             mine.eligible[now] = held.eligible[was]
+            mine.frozen[now] = held.frozen[was]
             mine.hosts.update(held.hosts & same)
 
     def begin(self, now: float) -> None:
@@ -83,7 +99,13 @@ class GatherUp1:
         held.x[place.cells] = up1.x[:, place.here]
         held.offset[place.cells] = up1.offset[:, place.here]
         held.eligible[place.rows] = up1.eligible
+        if up1.frozen is not None:
+            held.frozen[place.rows] = up1.frozen
         held.hosts.add(up1.host)
+
+    def newest_closed(self) -> float:
+        """Return when the newest block began (seconds) that was taken out, −∞ before the first."""
+        return max((float(b * r) for r, b in self._closed.items()), default=-np.inf)
 
     def ready(self, expected: Collection[str], now: float | None) -> list[Block]:
         """Return the blocks that all ``expected`` have sent, or that nobody waits for at ``now``.
@@ -94,7 +116,7 @@ class GatherUp1:
         return sorted(
             block
             for block, held in self._held.items()
-            if (held.hosts.issuperset(expected) and (now is None or held.eligible.any()))
+            if (held.hosts.issuperset(expected) and (now is None or held.told.any()))
             or (now is not None and now >= waited_until(block))
         )
 
@@ -112,7 +134,8 @@ class GatherUp1:
     def _nothing(self) -> Gathered:
         shape = (self._fleet.shard_count, len(self._fleet.metrics))
         nothing = np.full((2, *shape), np.nan, dtype=np.float32)
-        return Gathered(nothing[0], nothing[1], np.zeros(shape[0], dtype=np.bool_))
+        no_row = np.zeros((2, shape[0]), dtype=np.bool_)
+        return Gathered(nothing[0], nothing[1], no_row[0], no_row[1])
 
 
 @dataclass(slots=True)

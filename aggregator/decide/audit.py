@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from ...engine.evalue import Validity
-from ...proto.messages import Plan
+from ...proto.messages import Freeze, Plan
+from ..plan.change import Fallen
 from ..plan.epochs import NewEpoch
 from .explained import CHANNELS, Books
 from .verdicts import Transition
@@ -92,6 +93,30 @@ def of_epoch(at: float, begun: NewEpoch) -> Audit:
     """Return the record of a new epoch and its reason."""
     text = f"epoch {begun.number}: {begun.reason}"
     return Audit(at, "epoch", begun.scope, text, {"epoch": begun.number})
+
+
+def of_fallen(at: float, fallen: Fallen) -> Audit:
+    """Return the record of a class that was lost inside an epoch, with the reasons as data."""
+    now = fallen.calibration
+    text = f"class {now.validity.word} until the next epoch: {', '.join(now.words)}"
+    reasons = [
+        {"code": r.code.name.lower(), "numbers": list(r.numbers), "windows": list(r.windows)}
+        for r in now.reasons
+    ]
+    facts = {"class": now.validity.word, "kappa": now.kappa, "reasons": reasons}
+    return Audit(at, "calibration", fallen.scope, text, facts)
+
+
+def of_freeze(at: float, freeze: Freeze, text: str) -> Audit:
+    """Return the record of a freeze that was called for, changed, or is over."""
+    facts = {
+        "freeze": freeze.id,
+        "nodes": list(freeze.nodes),
+        "start": freeze.start,
+        "until": freeze.until,
+        "exogenous": freeze.exogenous,
+    }
+    return Audit(at, "freeze", freeze.nodes[0], text, facts)
 
 
 def of_plan(at: float, plan: Plan) -> Audit:

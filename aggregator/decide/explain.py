@@ -63,6 +63,8 @@ def _claim(lead: Lead) -> str:
     names = [base for base, other in map(split, lead.metrics) if other == score]
     beside = [name for name in lead.metrics if split(name)[1] != score]
     what, one = _named(names), len(names) == 1
+    if lead.channel == "temporal":
+        return f"the whole fleet moved: {what} {'has' if one else 'have'} changed"
     if lead.channel == "level":
         claim = f"{what} {'is' if one else 'are'} out of family"
     else:

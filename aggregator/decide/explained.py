@@ -3,8 +3,8 @@
 Apart from the verdict's own sentence, because most questions are about nodes that have none.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from math import log
 from typing import Final
 
@@ -14,6 +14,8 @@ import numpy.typing as npt
 from ...adapters.catalogue import COUNTS
 from ...engine.change import LEARNING_BLOCKS
 from ...engine.evalue import Validity
+from ...engine.merging import subtree
+from ...engine.moments import Tier
 from ...engine.peers import FEWEST
 from ..plan.planner import LEVEL, Parts, Planner
 from ..state.evidence import EvidenceTable
@@ -63,6 +65,10 @@ class Explained:
     bar: float
     why: tuple[str, ...]
     verdict: Transition | None
+
+    def between(self, first: Iterable[str], last: Iterable[str]) -> "Explained":
+        """Return the same with sentences before and behind all others."""
+        return replace(self, why=(*first, *self.why, *last))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +153,8 @@ def _parts(books: Books, row: int, learns: Bools) -> Iterator[Part]:
 def _short(books: Books, row: int, part: int, column: int, *, learning: bool) -> str:
     """Return in a few words what keeps a part from a better class, or how far it has learned."""
     if learning and part != LEVEL:
-        return f"learning ({_blocks(books, part, row, [column])} of {LEARNING_BLOCKS})"
+        blocks = _blocks(books, part, row, [column])
+        return f"learning ({blocks} of {LEARNING_BLOCKS}), baseline {Tier.of(blocks).word}"
     return books.planner.why_ranked(row, part, column)
 
 
@@ -171,9 +178,32 @@ def _why(
         return
     if stands.counts.any():
         yield _evidence(stands.log_e, books.bar)
+    if row >= fleet.shard_count:
+        yield f"at or below it, taken together, e = {in_words(_at_or_below(books, row))}"
     yield from _learning(books, row, stands.learns)
     silent = (books.parts.weights[:, :, row] > 0) & ~stands.counts & ~stands.learns
     yield from _abstained(books, row, silent)
+
+
+def _at_or_below(books: Books, row: int) -> float:
+    """Return ln e against "nothing is wrong at or below ``row``": told, and never selected by.
+
+    Selection goes by each node's own contrast; this says whether it is worth to look deeper. A
+    node that makes no claim of its own counts as the constant 1.
+    """
+    fleet, ranked = books.fleet, books.table.values(books.parts)[1].log_e
+    known = {name: i for i, name in enumerate(fleet.rows)}
+
+    def below(r: int) -> float:
+        own = np.array([0.0 if np.isneginf(ranked[r]) else ranked[r]])
+        if r < fleet.shard_count:
+            return float(own[0])
+        children = [
+            np.array([below(known[c])]) for c in fleet.nodes[r - fleet.shard_count].children
+        ]
+        return float(subtree(own, children)[0])
+
+    return below(row)
 
 
 def _kept(verdict: Transition, log_e: float) -> Iterator[str]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...engine.attribution import Family, explain_away
-from ...engine.evalue import EValues
+from ...engine.evalue import EValues, Validity
 from ...engine.peers import FEWEST
 from ...engine.selection import (
     ControlledList,
@@ -21,6 +21,7 @@ from ...engine.selection import (
     ranked,
     sup_fdr_adjust,
 )
+from ..combine.temporal import Moved
 from ..state.fleet import Fleet
 from ..state.move import Move
 
@@ -79,8 +80,16 @@ class Selector:
         """Return ln(N/q), what a list of one needs in nats."""
         return log(len(self._peak) / self._q)
 
-    def select(self, controlled_values: EValues, ranked_values: EValues, anew: Bools) -> Selection:
+    def select(
+        self,
+        controlled_values: EValues,
+        ranked_values: EValues,
+        anew: Bools,
+        moved: Moved | None = None,
+    ) -> Selection:
         """Run both tests on this step's values (R,); ``anew`` (R,) lost a class or an epoch ended.
+
+        ``moved``: the root, which has no siblings, stands in the ranked test by its own past.
 
         The running maximum of such a row starts anew: what it held was believed under a null
         that has been given up.
@@ -88,6 +97,7 @@ class Selector:
         held = np.where(anew, -np.inf, self._peak)
         self._peak = np.maximum(held, controlled_values.log_e)
         adjusted = sup_fdr_adjust(self._peak)
+        ranked_values = _with(ranked_values, moved)
         self.quiet = bool(adjusted.max() < self.least)
         if self.quiet and ranked_values.log_e.max() < self.least:
             return self._nothing(adjusted)
@@ -95,7 +105,10 @@ class Selector:
         by_rank, first = ranked(ranked_values, self._q), controlled(mine, self._q)
         chosen = np.zeros(len(adjusted), dtype=np.bool_)
         chosen[by_rank.members] = chosen[first.members] = True
-        reported, explained_by = explain_away(chosen, self._has_contrast, self._family)
+        has_contrast = self._has_contrast.copy()
+        if moved is not None:
+            has_contrast[moved.row] = True
+        reported, explained_by = explain_away(chosen, has_contrast, self._family)
         keep = np.isin(np.arange(len(adjusted)), reported)
         odd = self._heterogeneous(chosen, keep, explained_by)
         zeroed = EValues(np.where(odd, -np.inf, adjusted), controlled_values.validity)
@@ -157,6 +170,15 @@ def _passed(n: int, lists: Sequence[ControlledList | RankedList]) -> tuple[Ints,
         listed[found.members] = len(found)
         log_e[found.members] = found.log_e
     return listed, log_e
+
+
+def _with(values: EValues, moved: Moved | None) -> EValues:
+    """Return ``values`` (R,) with the root's own past in its row, of no class."""
+    if moved is None:
+        return values
+    log_e, validity = values.log_e.copy(), values.validity.copy()
+    log_e[moved.row], validity[moved.row] = moved.log_e, Validity.NONE
+    return EValues(log_e, validity)
 
 
 def _graph(fleet: Fleet) -> Family:

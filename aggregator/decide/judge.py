@@ -5,7 +5,7 @@ verdict passes through here.
 """
 
 from collections.abc import Sequence
-from math import floor
+from math import floor, inf
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ...engine.evalue import Validity
 from ...engine.watch import Watched
 from ...proto.messages import Held
+from ..combine.temporal import Moved
 from ..plan.planner import LEVEL, Parts, Planner
 from ..state.evidence import EvidenceTable, Leading
 from ..state.fleet import Fleet
@@ -46,13 +47,22 @@ class Judge:
         return self.verdicts.recall(told, opened)
 
     def decide(
-        self, now: float, planner: Planner, parts: Parts, table: EvidenceTable
+        self,
+        now: float,
+        planner: Planner,
+        parts: Parts,
+        table: EvidenceTable,
+        moved: Moved | None = None,
     ) -> tuple[tuple[Transition, ...], tuple[Audit, ...]]:
-        """Return what follows from the evidence as it stands, with a record of each step."""
-        if self._selector.quiet and table.highest() < self._selector.least:
+        """Return what follows from the evidence as it stands, with a record of each step.
+
+        ``moved`` is the root against its own past.
+        """
+        highest = max(table.highest(), -inf if moved is None else moved.log_e)
+        if self._selector.quiet and highest < self._selector.least:
             return (), ()
-        selection = self._selector.select(*table.merged(parts))
-        made = tuple(self.verdicts.update(now, selection, Leading(table, parts, planner)))
+        selection = self._selector.select(*table.merged(parts), moved)
+        made = tuple(self.verdicts.update(now, selection, Leading(table, parts, planner, moved)))
         books = self._books(planner, parts, table)
         return made, tuple(of_transition(step, self._q, books) for step in made)
 

@@ -84,7 +84,7 @@ def _uncalibrated(fleet: Fleet, planner: Planner) -> Iterator[Abstention]:
             continue
         metric = fleet.metrics[cell.column]
         rung = f": {'slow' if cell.slow else 'fast'} rung" if metric.paired else ""
-        reason = f"{metric.name}{rung}: {', '.join(cell.calibration.reasons)}"
+        reason = f"{metric.name}{rung}: {', '.join(cell.calibration.words)}"
         for g in np.unique(fleet.group[cell.rows]):
             if best[g] > Validity.NONE:  # the others have said already that they claim nothing
                 yield Abstention(_scope(fleet, int(g)), "change", reason)

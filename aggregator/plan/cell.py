@@ -20,6 +20,7 @@ from ...engine.calibration import (
 )
 from ...engine.change import LEARNING_BLOCKS
 from ...engine.evalue import Validity
+from ...engine.reason import Code, Reason
 from .monitor import Monitor
 
 Floats = npt.NDArray[np.float64]
@@ -32,7 +33,7 @@ PATIENCE = 50  # blocks after the first report, when the rest is not waited for 
 HIGH, HIGH_SHARE = log(20.0), 0.05  # Ville: P(ever M ≥ 20) ≤ .05 under the null
 FEW_HIGH = 3  # streams that may stand there in a pool of any size
 
-UNKNOWN = Calibration(Validity.NONE, 1.0, ("nothing heard yet",))
+UNKNOWN = Calibration(Validity.NONE, 1.0, (Reason(Code.UNHEARD),))
 
 
 @dataclass(slots=True)
@@ -144,11 +145,11 @@ class ChangeCell:
         n, high = int(counted.sum()), int((log_m[counted] >= HIGH).sum())
         if high <= max(FEW_HIGH, HIGH_SHARE * n + 3.0 * sqrt(HIGH_SHARE * (1.0 - HIGH_SHARE) * n)):
             return False
-        return self.give_up(f"{high} of {n} streams stand at M ≥ 20 at once")
+        return self.give_up(Reason(Code.CROSSINGS, (high, n)))
 
-    def give_up(self, reason: str) -> bool:
-        """Let no stream have a class, for a ``reason``, "" = there is none; say if one had."""
-        if not reason or self.validity.max(initial=0) == Validity.NONE:
+    def give_up(self, reason: Reason | None) -> bool:
+        """Let no stream have a class, for a ``reason``, None = there is none; say if one had."""
+        if reason is None or self.validity.max(initial=0) == Validity.NONE:
             return False
         self.calibration = Calibration(
             Validity.NONE, self.calibration.kappa, (reason, *self.calibration.reasons)

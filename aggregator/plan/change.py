@@ -5,13 +5,14 @@ noise has, and whether what is left after φ is worth its name (statistics.md E,
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from math import isnan, nan
 
 import numpy as np
 import numpy.typing as npt
 
 from ...adapters.catalogue import JOINT
-from ...engine.calibration import OWN_ENOUGH, lag_one, pooled_phi
+from ...engine.calibration import OWN_ENOUGH, Calibration, lag_one, pooled_phi
 from ...engine.evalue import Validity
 from ...engine.peers import FEWEST
 from ...proto.baseline_file import Baseline
@@ -19,11 +20,12 @@ from ...proto.messages import ChangePlan
 from ..state.fleet import Fleet
 from ..state.move import Move
 from .cell import ChangeCell, note
-from .epochs import Epochs
+from .epochs import BY_THE_CLOCK, Epochs
 from .joint import joint_column, moved_together, shared_rungs
 from .lengths import Lengths
 from .members import RANKED_FROM
 from .monitor import Monitor
+from .reports import Reports
 from .warm import WarmStart
 
 Floats = npt.NDArray[np.float64]
@@ -31,6 +33,14 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 JUDGED_EACH = 50  # blocks between two looks at the monitor
+
+
+@dataclass(frozen=True, slots=True)
+class Fallen:
+    """A cell lost a class that it does not get back before its epoch ends, and why."""
+
+    scope: str
+    calibration: Calibration
 
 
 class ChangeBook:
@@ -57,6 +67,7 @@ class ChangeBook:
         self.cells: dict[tuple[int, int, int], ChangeCell] = {}  # pool, column, slow
         self._epochs = epochs
         warm = None if baseline is None else WarmStart(baseline, fleet, self.lengths)
+        self._fallen: list[Fallen] = []
         inner = np.arange(len(fleet.rows)) >= fleet.shard_count
         least = np.where(inner, RANKED_FROM, FEWEST)  # what only suspects, no node says
         enough = fleet.group_sizes()[fleet.group] >= least
@@ -133,7 +144,7 @@ class ChangeBook:
     def reason(self, pool: int, column: int, *, slow: bool) -> str:
         """Return why a cell has no better class, "" where nothing is held against it."""
         cell = self.cells[pool, column, int(slow)]
-        return "; ".join(cell.calibration.reasons)
+        return "; ".join(str(reason) for reason in cell.calibration.reasons if reason.fault)
 
     def rungs(self, *, slow: bool) -> Ints:
         """Return the rung (R, M) of the fast or the slow change part."""
@@ -211,7 +222,7 @@ class ChangeBook:
                 )
             if block >= cell.judged + JUDGED_EACH and not isnan(cell.kappa):
                 cell.judged = block
-                fell |= cell.demote()
+                fell |= self._note(cell, fell=cell.demote())
         return fell
 
     def hear_crossings(self, log_m: Floats, open_rows: Bools) -> bool:
@@ -220,7 +231,17 @@ class ChangeBook:
         for cell in self.cells.values():
             if cell.validity.max(initial=0) > Validity.NONE:
                 mine = log_m[int(cell.slow), cell.column, cell.rows]
-                fell |= cell.cross(mine, ~open_rows[cell.rows])
+                fell |= self._note(cell, fell=cell.cross(mine, ~open_rows[cell.rows]))
+        return fell
+
+    def drain_fallen(self) -> tuple[Fallen, ...]:
+        """Return the cells that lost a class since the last call, until their epoch ends."""
+        fallen, self._fallen = tuple(self._fallen), []
+        return fallen
+
+    def _note(self, cell: ChangeCell, *, fell: bool) -> bool:
+        if fell:
+            self._fallen.append(Fallen(self._scope(cell), cell.calibration))
         return fell
 
     def forget(self, rows: Ints) -> None:
@@ -245,6 +266,16 @@ class ChangeBook:
             cell.epoch, cell.recalibrated = self._epochs.begin(self._scope(cell), why), True
             changed = True
         return changed
+
+    def renew(self, column: int, reports: Reports) -> None:
+        """Begin an epoch by the clock: M = 1, and κ, κ_i and classes from all that was heard."""
+        for cell in [c for c in self.cells.values() if c.column == column and not isnan(c.kappa)]:
+            cell.epoch = self._epochs.begin(self._scope(cell), BY_THE_CLOCK)
+            if reports.has_long_run(cell.rung):
+                variance, scores = reports.long_run(cell.rung)
+                v, n = variance[cell.rows, column], scores[cell.rows, column]
+                cell.kappa = cell.monitor.kappa()
+                cell.fix_own(np.where(n > 0, v, nan), n)
 
     def name(self, cell: ChangeCell) -> tuple[str, str, bool]:
         """Return what a cell is called in any fleet: pool, metric, and whether it is slow."""

@@ -5,6 +5,9 @@ shard's, which only says something if both come from one count.
 """
 
 from dataclasses import dataclass
+from typing import Final
+
+BY_THE_CLOCK: Final = "its horizon is over"
 
 
 @dataclass(frozen=True, slots=True)

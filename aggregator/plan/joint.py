@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ...adapters.catalogue import JOINT, Metric
 from ...engine.joint import FEWEST_COLUMNS
+from ...engine.reason import Code, Reason
 from .cell import ChangeCell
 
 Floats = npt.NDArray[np.float64]
@@ -43,8 +44,8 @@ def shared_rungs(
     return {pool: (r, rows[pool]) for pool, (n, r) in found.items() if n >= FEWEST_COLUMNS}
 
 
-def moved_together(windows: Mapping[int, Floats], group: Ints, kappa: float) -> str:
-    """Return a reason if most rows of one ``group`` (n,) have moved out at once, "" if none has.
+def moved_together(windows: Mapping[int, Floats], group: Ints, kappa: float) -> Reason | None:
+    """Return a reason if most rows of one ``group`` (n,) have moved out at once, None if none has.
 
     ``windows`` m to m^−½ Σ z (n,) of distances' scores, NaN = none completed: normal of variance
     ``kappa`` (NaN = 1) while rows stay as they were, so their median is about 0. When it is far
@@ -58,5 +59,5 @@ def moved_together(windows: Mapping[int, Floats], group: Ints, kappa: float) -> 
                 continue
             middle = float(np.median(known))
             if middle > SURE * sqrt(variance / len(known)):
-                return f"half of a group moved out together, by {middle:.1f} over {length} blocks"
-    return ""
+                return Reason(Code.TOGETHER, (middle, length))
+    return None

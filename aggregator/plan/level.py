@@ -28,7 +28,7 @@ from ...engine.peers import FEWEST
 from ...proto.messages import LevelPlan
 from ..state.fleet import Fleet
 from ..state.move import Move
-from .epochs import Epochs
+from .epochs import BY_THE_CLOCK, Epochs
 from .level_cell import LevelCell
 
 Floats = npt.NDArray[np.float64]
@@ -52,9 +52,8 @@ class LevelBook:
         sizes = fleet.group_sizes()
         self._rows = fleet.group_rows()
         for g in range(len(fleet.groups)):
-            equals = bool(fleet.equals[self._rows[g]].all())
             for j, metric in enumerate(fleet.metrics):
-                margin = metric.margin if equals else metric.role_margin
+                margin = self._own_margin(g, j)
                 if margin is None or metric.direction == 0 or sizes[g] < FEWEST:
                     continue
                 rung = max(metric.level or metric.slow, shortest)
@@ -118,6 +117,12 @@ class LevelBook:
         for (g, j), cell in self.cells.items():
             out[self._rows[g], j] = cell.epoch
         return out
+
+    def renew(self, column: int) -> None:
+        """Begin an epoch by the clock for the cells of a metric: M = 1, all else goes on."""
+        for cell in [c for c in self.cells.values() if c.column == column]:
+            group, metric = self._fleet.groups[cell.group], self._fleet.metrics[column].name
+            cell.epoch = self._epochs.begin(f"{group},metric={metric},level", BY_THE_CLOCK)
 
     def forget(self, rows: Ints) -> None:
         """Hold nothing against single ``rows``, which begin anew."""
@@ -231,11 +236,22 @@ class LevelBook:
         return self._default(cell) if cell.margin is None else cell.margin
 
     def _default(self, cell: LevelCell) -> float:
-        metric = self._fleet.metrics[cell.column]
-        equals = bool(self._fleet.equals[self._rows[cell.group]].all())
-        margin = metric.margin if equals else metric.role_margin
+        margin = self._own_margin(cell.group, cell.column)
         assert margin is not None  # noqa: S101 - a cell is only opened where it is not
         return margin
+
+    def _own_margin(self, group: int, column: int) -> float | None:
+        """Return the margin that the catalogue, or a site's word on the job, gives a group."""
+        rows = self._rows[group]
+        equals = bool(self._fleet.equals[rows].all())
+        return self._fleet.metrics[column].margin_of(self._job(int(rows[0])), equals=equals)
+
+    def _job(self, row: int) -> str:
+        """Return the job of a shard, or of a node all of whose shards have the same, else ""."""
+        fleet = self._fleet
+        shards = [row] if row < fleet.shard_count else fleet.shards_beneath[row - fleet.shard_count]
+        jobs = {fleet.shards[int(shard)].job for shard in shards}
+        return jobs.pop() if len(jobs) == 1 else ""
 
     def _pool_rows(self, cell: LevelCell) -> Bools:
         """Return the rows whose signs tell the memory: all of the SKU at the same rung."""

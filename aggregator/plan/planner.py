@@ -22,6 +22,7 @@ from .counts import CountsBook
 from .epochs import Epochs
 from .level import LevelBook
 from .members import Members
+from .renewal import Renewal
 from .reports import Reports
 
 Floats = npt.NDArray[np.float64]
@@ -84,8 +85,10 @@ class Planner:
         paired = np.array([metric.paired for metric in fleet.metrics], dtype=np.bool_)
         self._weights = _weights(self._rungs(), paired)
         self._own_epochs = np.zeros(len(fleet.rows), dtype=np.int64)
+        self._born = np.zeros(len(fleet.rows), dtype=np.int64)
         self._reports = Reports(len(fleet.rows), len(fleet.metrics))
         self.held: dict[int, Held] = {}  # rows of open verdicts, and of those folded into one
+        self._renewal = Renewal(len(fleet.metrics), horizon)
 
     @property
     def id(self) -> int:
@@ -119,6 +122,7 @@ class Planner:
             },
             direction={m.name: m.direction for m in fleet.metrics},
             held={fleet.rows[row]: held for row, held in sorted(self.held.items())},
+            born={s.id: int(e) for s, e in zip(fleet.shards, self._born, strict=False) if e},
         )
 
     def hold(self, held: Mapping[int, Held]) -> bool:
@@ -138,6 +142,26 @@ class Planner:
         """Return each row's own epoch (R,); a stream's is the later of that and its cell's."""
         return self._own_epochs.copy()
 
+    def born(self) -> Ints:
+        """Return the epoch (R,) with which each row last was told to learn anew, 0 = never."""
+        return self._born.copy()
+
+    def relearn(self, scope: str, rows: Ints, reason: str) -> None:
+        """Begin a new epoch of all streams of ``rows``, which are to forget what they learned."""
+        self.begin_anew(scope, rows, reason)
+        self._born[rows] = self._own_epochs[rows]
+
+    def renew(self, now: float) -> bool:
+        """Begin the epochs that are due by the clock at ``now`` (s); say whether there are any.
+
+        M = 1 and classes are judged anew; what streams have learned goes on.
+        """
+        due = self._renewal.due(now)
+        for column in due.tolist():
+            self.change.renew(column, self._reports)
+            self.level.renew(column)
+        return len(due) > 0
+
     def begin_anew(self, scope: str, rows: Ints, reason: str) -> None:
         """Begin a new epoch of all streams of ``rows``, which have lost what they had learned."""
         self._own_epochs[rows] = self.epochs.begin(scope, reason)
@@ -156,9 +180,11 @@ class Planner:
         self.level.inherit(former.level, move)
         self.counts.inherit(former.counts, move)
         self._own_epochs[move.rows[1]] = former._own_epochs[move.rows[0]]  # noqa: SLF001 - of this class
+        self._born[move.rows[1]] = former._born[move.rows[0]]  # noqa: SLF001 - of this class
         self._reports.inherit(former._reports, move)  # noqa: SLF001 - of this class
         to = move.to_row()
         self.held = {int(to[row]): held for row, held in former.held.items() if to[row] != GONE}
+        self._renewal.inherit(former._renewal, move)  # noqa: SLF001 - of this class
         self._begin_changed(former, move)
 
     def _begin_changed(self, former: "Planner", move: Move) -> None:

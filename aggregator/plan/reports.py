@@ -40,6 +40,10 @@ class Reports:
             for rung, held in former._notes.items()  # noqa: SLF001 - of this class
         }
 
+    def has_long_run(self, rung: int) -> bool:
+        """Say whether anything was heard of V_i at ``rung``."""
+        return rung in self._long_run
+
     def long_run(self, rung: int) -> tuple[Floats, Ints]:
         """Return V_i (R, M) at ``rung``, NaN where there is none, and the scores behind each."""
         return self._long_run[rung]

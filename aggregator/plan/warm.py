@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ...engine.calibration import WINDOWS, Calibration
 from ...engine.evalue import Validity
 from ...engine.moments import Tier
+from ...engine.reason import Code, Reason
 from ...proto.baseline_file import Baseline, Cell, Stream, blocks_of
 from ..state.fleet import Fleet
 from .cell import ChangeCell
@@ -113,7 +114,7 @@ class WarmStart:
         cell.kappa = nan if record.kappa is None else record.kappa
         cell.moved = True
         validity = Validity(record.validity)
-        cell.calibration = Calibration(validity, cell.kappa, record.reasons)
+        cell.calibration = Calibration(validity, cell.kappa, tuple(_reasons(record)))
         sums = {
             m: self._baseline.windows[at, m].astype(np.float64)
             for m in WINDOWS
@@ -146,7 +147,7 @@ def records(cells: Iterator[ChangeCell], fleet: Fleet) -> Iterator[tuple[Cell, d
             kappa=None if isnan(cell.kappa) else cell.kappa,
             peers=int(fleet.group_sizes()[fleet.group[cell.rows]].min()),
             validity=int(cell.calibration.validity),
-            reasons=cell.calibration.reasons,
+            reasons=tuple((r.code.name, r.numbers, r.windows) for r in cell.calibration.reasons),
             rho=None if isnan(rho) else rho,
             outlying=cell.monitor.outlying,
             recalibrated=cell.recalibrated,
@@ -172,3 +173,10 @@ def streams_of(cell: ChangeCell, fleet: Fleet) -> Iterator[Stream]:
             kappa=cell.own.get(row, cell.kappa),
             validity=validity,
         )
+
+
+def _reasons(record: Cell) -> Iterator[Reason]:
+    """Yield the findings of a cell; one that only a later version knows is left out."""
+    for code, numbers, windows in record.reasons:
+        if code in Code.__members__:
+            yield Reason(Code[code], numbers, windows)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...adapters.topology.model import Topology
+from ...proto.messages import Freeze
 from ...proto.pack import floored
 from ...proto.schema import console
 from ..decide.lives import Effect
@@ -165,6 +166,17 @@ def _fill(view: console.View, fleet: Fleet, standing: Standing, moment: Moment) 
     view.log_e = floored(standing.log_e, np.float16).astype("<f2").tobytes()
     view.learned = standing.learned.astype(np.uint8).tobytes()
     view.hypotheses = len(fleet.rows)
+    view.freezes.extend(_frozen(freeze) for freeze in standing.freezes)
+
+
+def _frozen(freeze: Freeze) -> console.Frozen:
+    return console.Frozen(
+        id=freeze.id,
+        nodes=freeze.nodes,
+        from_ns=nanoseconds(freeze.start),
+        until_ns=nanoseconds(freeze.until),
+        reason=freeze.reason,
+    )
 
 
 def _host(note: HostNote, fleet: Fleet | None) -> console.Host:

@@ -10,7 +10,7 @@ from typing import Final, cast
 
 import msgpack  # type: ignore[import-untyped]  # it ships no types
 
-from ...adapters.catalogue import Metric
+from ...adapters.catalogue import JobMargin, Metric
 from ...engine.attribution import Family
 from ...engine.bands import Band, Interval
 from ...engine.baseline import Settled
@@ -27,14 +27,16 @@ from ...engine.margin import PlusRuns
 from ...engine.memory import Memory
 from ...engine.onset import OnsetMixture
 from ...engine.ranks import Ranks
+from ...engine.reason import Code, Reason
 from ...engine.recovery import Recovery
 from ...engine.recursive import Recursive
 from ...engine.snapshot import Tree, named, restored, schema, snapshot
 
 # What the pipeline's parts keep their own state in is nobody's business but theirs and this one's.
 from ...engine.streams import Streams, _Change, _Level
+from ...engine.temporal import OwnPast, TemporalChannel
 from ...engine.watch import Hold, Watch, Watched, Watching
-from ...proto.messages import Held, HeldNote, LevelNotes, PathNode, ShardRow, Up2
+from ...proto.messages import Freeze, Held, HeldNote, LevelNotes, PathNode, ShardRow, Up2
 from ..combine.blocks import Blocks
 from ..combine.contrasts import Contrasts, _Rung
 from ..combine.gather import (
@@ -47,6 +49,7 @@ from ..combine.histories import Histories
 from ..combine.loadings import Loadings, _Lines
 from ..combine.peers import Summariser
 from ..combine.rollup import Rollup
+from ..combine.temporal import Temporal, _Column
 from ..decide.audit import Audit
 from ..decide.family import Selector
 from ..decide.judge import Judge
@@ -54,7 +57,7 @@ from ..decide.lives import Effect, Life, Lives
 from ..decide.verdicts import Transition, Verdicts
 from ..pipeline import Pipeline, Ways
 from ..plan.cell import ChangeCell
-from ..plan.change import ChangeBook
+from ..plan.change import ChangeBook, Fallen
 from ..plan.counts import CountCell, CountsBook
 from ..plan.epochs import Epochs, NewEpoch
 from ..plan.lengths import Lengths
@@ -63,9 +66,11 @@ from ..plan.level_cell import LevelCell
 from ..plan.members import Members
 from ..plan.monitor import Monitor
 from ..plan.planner import Parts, Planner
+from ..plan.renewal import Renewal
 from ..plan.reports import Reports
 from .evidence import EvidenceTable
 from .fleet import Fleet, Place
+from .freezes import Freezes
 from .levels import InnerNode
 
 _ENGINE = (Streams, _Change, _Level, ChangeChannel, LevelChannel, OnsetMixture, Ranks, Recursive)
@@ -83,11 +88,13 @@ _HELD = (
     Band,
     Interval,
 )
-_FLEET = (Fleet, Place, Metric, InnerNode, ShardRow, PathNode)
-_PLAN = (Planner, Held, Parts, Reports, Epochs, NewEpoch, Members)
+_FLEET = (Fleet, Place, Metric, JobMargin, InnerNode, ShardRow, PathNode, Freezes, Freeze)
+_PLAN = (Planner, Held, Parts, Reports, Renewal, Epochs, NewEpoch, Members)
 _BOOKS = (ChangeBook, ChangeCell, Lengths, Monitor, LevelBook, LevelCell, CountsBook, CountCell)
+_REASONS = (Reason, Code, Fallen)
 _COMBINE = (Blocks, Contrasts, _Rung, Loadings, _Lines, Summariser, Rollup, EvidenceTable)
 _GATHER = (GatherUp1, Gathered, GatherUp2, _Awaited, Histories, Up2, LevelNotes, HeldNote)
+_TEMPORAL = (Temporal, _Column, TemporalChannel, OwnPast)
 _DECIDE = (Judge, Selector, Verdicts, Transition, Audit, Lives, Life, Effect)
 
 CLASSES: Final = named(
@@ -102,6 +109,8 @@ CLASSES: Final = named(
     *_BOOKS,
     *_COMBINE,
     *_GATHER,
+    *_TEMPORAL,
+    *_REASONS,
     *_DECIDE,
 )
 MAGIC: Final = b"tessera pipeline 1\n"

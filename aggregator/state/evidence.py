@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ...engine.evalue import EValues, Validity
 from ...engine.merging import two_values
 from ...engine.outcome import Outcome
+from ..combine.temporal import Moved
 from ..plan.planner import LEVEL, Parts, Planner
 from .fleet import Fleet
 from .move import Move
@@ -33,7 +34,7 @@ class Lead:
     that of the strongest part, as in DESIGN.md section 8.
     """
 
-    channel: Literal["change", "level"]
+    channel: Literal["change", "level", "temporal"]
     metrics: tuple[str, ...]
     validity: str
     since: float
@@ -149,15 +150,33 @@ class EvidenceTable:
 
 @dataclass(frozen=True, slots=True)
 class Leading:
-    """How to find out what carries a row, at the moment of one selection."""
+    """How to find out what carries a row, at the moment of one selection.
+
+    ``moved`` is the root against its own past, if it has one.
+    """
 
     table: EvidenceTable
     parts: Parts
     planner: Planner
+    moved: Moved | None = None
 
     def of(self, row: int, *, controlled: bool) -> Lead:
         """Return the lead of ``row`` among the parts that count for its guarantee."""
+        if self.moved is not None and row == self.moved.row:
+            return _of_the_root(self.moved)
         lead = self.table.lead(row, self.parts, controlled=controlled)
         if controlled:
             return lead
         return replace(lead, why_ranked=self.planner.why_ranked(row, lead.part, lead.column))
+
+
+def _of_the_root(moved: Moved) -> Lead:
+    return Lead(
+        channel="temporal",
+        metrics=moved.metrics,
+        validity=Validity.NONE.word,
+        since=moved.since,
+        part=-1,
+        column=-1,
+        why_ranked="it has nothing to be compared with but its own past",
+    )

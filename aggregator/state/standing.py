@@ -4,7 +4,7 @@ Apart from verdicts, because a screen shows all rows, and one that makes no clai
 like one that is well.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from ...engine.change import LEARNING_BLOCKS
 from ...engine.evalue import Validity
+from ...engine.moments import Tier
 from ...engine.peers import FEWEST
+from ...proto.messages import Freeze
 from ..plan.planner import LEVEL, Parts, Planner
 from .evidence import EvidenceTable
 from .fleet import Fleet
@@ -25,6 +27,7 @@ QUIET: Final = 0  # these are the numbers of State in console.proto
 LEARNING: Final = 1
 ABSTAINED: Final = 2
 ALONE: Final = 3
+FROZEN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +35,28 @@ class Standing:
     """``state`` (R,), ``learned`` (S,) blocks of 200, ``log_e`` (R,) merged ranked ln e.
 
     QUIET: some part counts. LEARNING: none counts yet and one will. ABSTAINED: none will.
-    ALONE: fewer than three peers. Of the fast change streams of a shard ``learned`` is the one
-    that has come furthest.
+    ALONE: fewer than three peers. FROZEN: one of the ``freezes`` in force covers it. Of the fast
+    change streams of a shard ``learned`` is the one that has come furthest. ``until`` (R,): end of
+    a row's freeze in seconds, NaN where there is none; None where nothing is frozen.
     """
 
     state: Bytes
     learned: Bytes
     log_e: Floats
+    until: Floats | None = None
+    freezes: tuple[Freeze, ...] = ()
+
+    @property
+    def tier(self) -> Bytes:
+        """Return how far each shard's baseline may be trusted (S,), values of `Tier`."""
+        return np.array([Tier.of(int(blocks)) for blocks in self.learned], dtype=np.uint8)
+
+    def frozen(self, until: Floats, freezes: tuple[Freeze, ...]) -> "Standing":
+        """Return the same with the rows frozen that have an end ``until`` (R,) of it."""
+        if not freezes:
+            return self
+        state = np.where(np.isfinite(until), np.uint8(FROZEN), self.state).astype(np.uint8)
+        return replace(self, state=state, until=until, freezes=freezes)
 
 
 def standing(fleet: Fleet, planner: Planner, parts: Parts, table: EvidenceTable) -> Standing:

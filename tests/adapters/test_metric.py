@@ -1,12 +1,15 @@
+from math import log1p
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tessera.adapters.catalogue import default_catalogue
-from tessera.adapters.metric import Metric, apply_transform, level_block
+from tessera.adapters.metric import BadMetric, Metric, apply_transform, level_block, with_fields
 
 CATALOGUE = default_catalogue()
+STEPS = CATALOGUE.of("step_time_seconds")
 
 
 def test_a_logarithm_of_zero_or_less_is_no_value() -> None:
@@ -56,3 +59,32 @@ def test_a_level_block_spans_three_decay_times_and_three_refreshes(
     tau: float, refresh: float, block: int
 ) -> None:
     assert level_block(tau, refresh) == block
+
+
+def test_a_job_may_have_margins_of_its_own_and_all_others_keep_the_metrics() -> None:
+    wide = with_fields(STEPS, {"jobs": {"eval": {"margin": 0.2}, "dev": {"margin": None}}})
+    assert wide.margin_of("eval", equals=True) == pytest.approx(log1p(0.2))
+    assert wide.margin_of("eval", equals=False) == pytest.approx(log1p(0.2))
+    assert wide.margin_of("dev", equals=True) is None
+    assert wide.margin_of("train", equals=True) == STEPS.margin
+    assert wide.margin_of("", equals=False) == STEPS.role_margin
+
+
+@pytest.mark.parametrize(
+    ("jobs", "word"),
+    [
+        ([], "jobs is"),
+        ({"eval": 0.2}, "is no object"),
+        ({"eval": {"tau": 1}}, "has a field 'tau'"),
+        ({"eval": {"margin": -1}}, "margin is -1"),
+    ],
+)
+def test_margins_of_a_job_that_are_none_are_refused_in_one_line(jobs: object, word: str) -> None:
+    with pytest.raises(BadMetric, match=word) as refused:
+        with_fields(STEPS, {"jobs": jobs})
+    assert "\n" not in str(refused.value)
+
+
+def test_a_job_needs_a_bad_direction_for_its_margin() -> None:
+    with pytest.raises(BadMetric, match="no bad direction"):
+        with_fields(Metric("power_watts", "W"), {"jobs": {"train": {"margin": 20.0}}})

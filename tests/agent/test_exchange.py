@@ -1,19 +1,26 @@
 """What is said again, and when."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from tessera.adapters.catalogue import default_catalogue
 from tessera.agent.checkpoint import Checkpoints
 from tessera.agent.exchange import MOST_REPEATED, Desk, Exchange
 from tessera.agent.facts import Facts
+from tessera.agent.fold import Block
 from tessera.agent.identity import Identity
 from tessera.agent.intake import Intake
 from tessera.agent.ledger import open_ledger
 from tessera.agent.ring import Ring
-from tessera.proto.messages import Inventory, ShardRow
+from tessera.proto import encode
+from tessera.proto.messages import Freeze, Inventory, ShardRow, Up1
 from tessera.proto.schema import ingest
 from tessera.settings.clock import ManualClock
 
+from .aggregator import RUNG, plan_of
 from .hosts import METRICS, SHARDS, STARTED
 
 ROWS = tuple(ShardRow(name, "gpu_shard", "h200", "train", "") for name in SHARDS)
@@ -71,3 +78,28 @@ def test_facts_that_are_said_again_leave_room_for_block_values(tmp_path: Path) -
     beats(exchange, clock, 35)
     again = [message.fact.code for message in sent if message.HasField("fact")]
     assert again == [f"code-{number}" for number in range(MOST_REPEATED)]
+
+
+def offered(exchange: Exchange, blocks: Iterable[int]) -> list[Up1]:
+    """Return what is offered of blocks with those numbers, all shards at 1."""
+    x = np.ones((len(SHARDS), len(METRICS)), dtype=np.float32)
+    return list(exchange.offer(Block(RUNG, index, x) for index in blocks))
+
+
+def test_frozen_rows_are_said_and_not_eligible_while_a_freeze_covers_the_block(
+    tmp_path: Path,
+) -> None:
+    exchange, _ = linked(tmp_path, Facts(), ManualClock(STARTED))
+    exchange.take(ingest.FromAggregator(plan=encode.plan(plan_of(HOST), SHARDS)))
+    first = int(STARTED) // RUNG
+    freeze = Freeze("f", SHARDS[:1], RUNG * (first + 1.0), RUNG * (first + 3.0), "firmware")
+    exchange.take(ingest.FromAggregator(freeze=encode.freeze(freeze, freeze.nodes)))
+    told = offered(exchange, range(first, first + 4))
+    frozen = [None if up1.frozen is None else up1.frozen.tolist() for up1 in told]
+    mine = [True] + [False] * (len(SHARDS) - 1)
+    assert frozen == [None, mine, mine, None]
+    assert [bool(up1.eligible[0]) for up1 in told] == [True, False, False, True]
+    assert all(up1.eligible[1:].all() for up1 in told)
+    over = encode.freeze(replace(freeze, until=freeze.start), freeze.nodes)
+    exchange.take(ingest.FromAggregator(freeze=over))
+    assert [up1.frozen for up1 in offered(exchange, [first + 2])] == [None]

@@ -10,6 +10,7 @@ from tessera.adapters.synthetic.faults import Fault
 from tessera.adapters.synthetic.fleet import FleetSpec, MetricSpec, SyntheticFleet
 from tessera.agent.fold import Block
 from tessera.aggregator.decide.verdicts import Transition
+from tessera.aggregator.pipeline import Pipeline
 from tessera.engine.evalue import Validity
 from tessera.lab.lockstep import Lockstep
 
@@ -233,3 +234,14 @@ def test_the_weights_are_the_same_at_the_end_as_at_the_start() -> None:
 def test_the_level_channel_is_construction_among_32() -> None:
     fleet, _ = played(RACK, ticks=70)
     assert fleet.pipeline.planner.parts().validity[2, 0, 0] == Validity.CONSTRUCTION
+
+
+def test_live_epochs_end_by_the_clock_and_a_recording_is_one_epoch() -> None:
+    fleet = played(RACK, ticks=70)[0].fleet
+    for lead, ended in ((2, True), (0, False)):
+        pipeline = Pipeline(fleet, shortest=1, horizon=WEEK, lead=lead)
+        pipeline.step(0.0, ())
+        before = pipeline.planner.parts().epochs.max()
+        result = pipeline.step(WEEK + 1.0, ())
+        assert (pipeline.planner.parts().epochs.max() > before) == ended
+        assert any("its horizon is over" in a.text for a in result.audit) == ended

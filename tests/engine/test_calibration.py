@@ -53,7 +53,7 @@ def test_independent_scores_are_green() -> None:
     # Null.
     verdict = judge(GREEN, rho=0.0, slow=False)
     assert verdict.validity is SOUND
-    assert verdict.reasons == ()
+    assert verdict.words == ()
     assert 1.0 <= verdict.kappa < 1.05
 
 
@@ -63,14 +63,14 @@ def test_shared_memory_is_scaled_and_then_refused() -> None:
     strong = judge(window_sums(scores(3, 1500, 500, phi=0.6)), rho=0.0, slow=True)
     assert (mild.validity, strong.validity) == (SEEN, LOST)
     assert mild.kappa == pytest.approx(1.5, abs=0.15)
-    assert "beyond 2" in strong.reasons[0]
+    assert "beyond 2" in strong.words[0]
 
 
 def test_drift_is_told_from_memory_and_refused_on_the_fast_rung_only() -> None:
     sums = window_sums(scores(4, 1000, 500, drift=0.006))
     fast, slow = judge(sums, rho=0.0, slow=False), judge(sums, rho=0.0, slow=True)
     assert fast.validity is LOST
-    assert "drift" in fast.reasons[0]
+    assert "drift" in fast.words[0]
     assert slow.validity is SEEN
 
 
@@ -86,7 +86,7 @@ def test_a_drift_ratio_of_few_windows_needs_three_standard_errors_more() -> None
 
 def test_too_few_windows_are_never_green() -> None:
     verdict = judge({m: GREEN[m][:2000] for m in WINDOWS}, rho=0.0, slow=False)
-    assert (verdict.validity, verdict.reasons) == (SEEN, ("not enough windows yet",))
+    assert (verdict.validity, verdict.words) == (SEEN, ("not enough windows yet",))
     assert judge({}, rho=0.0, slow=False).validity is SEEN
 
 
@@ -94,13 +94,13 @@ def test_too_few_windows_are_never_green() -> None:
 def test_a_lag_one_correlation_keeps_it_from_green(rho: float) -> None:
     verdict = judge(GREEN, rho=rho, slow=False)
     assert verdict.validity is SEEN
-    assert "lag-one" in verdict.reasons[0]
+    assert "lag-one" in verdict.words[0]
 
 
 def test_a_minority_with_memory_of_its_own_keeps_it_from_green() -> None:
     assert judge(GREEN, rho=0.0, slow=False, outlying=0.02).validity is SOUND
     verdict = judge(GREEN, rho=0.0, slow=False, outlying=0.021)
-    assert (verdict.validity, verdict.reasons[0][:5]) == (SEEN, "2.1 %")
+    assert (verdict.validity, verdict.words[0][:5]) == (SEEN, "2.1 %")
 
 
 def test_the_slow_rung_pays_for_any_inflation_with_its_class() -> None:
@@ -113,7 +113,7 @@ def test_over_whitening_is_reported_and_costs_no_class() -> None:
     verdict = judge({m: 0.9 * GREEN[m] for m in WINDOWS}, rho=0.0, slow=False)
     assert verdict.validity is SOUND
     assert verdict.kappa == 1.0
-    assert "over-whitened at 10" in verdict.reasons[0]
+    assert "over-whitened at 10" in verdict.words[0]
 
 
 def test_the_standard_error_of_the_inflation_is_the_measured_one() -> None:

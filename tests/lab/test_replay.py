@@ -133,7 +133,7 @@ def test_an_abstention_says_who_on_which_channel_and_why(tmp_path: Path) -> None
     abstained = play(pipeline_job(tmp_path / "r", ticks=20)).summary["abstained"]
     assert isinstance(abstained, list)
     assert all(list(a) == ["scope", "channel", "reason"] for a in abstained)
-    assert {a["channel"] for a in abstained} == {"change", "level"}
+    assert {a["channel"] for a in abstained} == {"change", "level", "temporal"}
     assert len({tuple(a.values()) for a in abstained}) == len(abstained)
 
 

@@ -13,6 +13,7 @@ from tessera.proto.messages import (
     ChangePlan,
     CountsPlan,
     Down,
+    Freeze,
     Held,
     HeldNote,
     Inventory,
@@ -58,6 +59,11 @@ def ints(shape: tuple[int, ...], most: int) -> st.SearchStrategy[npt.NDArray[np.
 def bits(shape: tuple[int, ...]) -> st.SearchStrategy[npt.NDArray[np.bool_]]:
     """Draw truth values."""
     return hnp.arrays(np.bool_, shape)
+
+
+def maybe_bits(shape: tuple[int, ...]) -> st.SearchStrategy[npt.NDArray[np.bool_] | None]:
+    """Draw truth values, or nothing."""
+    return st.none() | bits(shape)
 
 
 shards = st.builds(
@@ -157,7 +163,19 @@ def plans(draw: st.DrawFn) -> Plan:
         direction=draw(st.dictionaries(names, st.sampled_from([-1, 0, 1]))),
         counts=tuple(draw(st.lists(counted, max_size=2))),
         held=draw(st.dictionaries(st.sampled_from(rows), held_rows)),
+        born=draw(st.dictionaries(st.sampled_from(rows), st.integers(1, 2**63 - 1))),
     )
+
+
+freezes = st.builds(
+    Freeze,
+    id=names,
+    nodes=st.lists(names, max_size=3, unique=True).map(tuple),
+    start=st.integers(0, 2**31).map(float),
+    until=st.integers(0, 2**31).map(float),
+    reason=texts,
+    exogenous=st.booleans(),
+)
 
 
 @st.composite
@@ -165,13 +183,15 @@ def up1s(draw: st.DrawFn, shape: tuple[int, int]) -> Up1:
     """Draw a host's block values."""
     head = draw(names), draw(rungs), draw(blocks)
     x, offset = draw(floats(shape)), draw(floats(shape))
-    return Up1(*head, x, offset, draw(bits(shape[:1])), draw(ids), draw(versions))
+    numbers = draw(ids), draw(versions)
+    return Up1(*head, x, offset, draw(bits(shape[:1])), *numbers, draw(maybe_bits(shape[:1])))
 
 
 @st.composite
 def downs(draw: st.DrawFn, shape: tuple[int, int]) -> tuple[Down, ...]:
     """Draw the summaries of one block."""
     rung, block, plan = draw(rungs), draw(blocks), draw(ids)
+    frozen = draw(maybe_bits(shape[:1]))
     counts = hnp.arrays(np.int64, shape[1:], elements=st.integers(0, 65535))
     s3 = floats((shape[1], 3))
     sums = st.one_of(unknown, st.floats(0, width=32, allow_infinity=False))
@@ -188,6 +208,7 @@ def downs(draw: st.DrawFn, shape: tuple[int, int]) -> tuple[Down, ...]:
             included=draw(bits(shape[:1])),
             plan=plan,
             total=draw(totals),
+            frozen=frozen,
         )
         for group in draw(st.lists(names, min_size=1, max_size=3, unique=True))
     )

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessera.proto import decode, encode
-from tessera.proto.messages import Down, Inventory, Plan, RawTicks, Up1, Up2
+from tessera.proto.messages import Down, Freeze, Inventory, Plan, RawTicks, Up1, Up2
 from tessera.proto.schema import ingest
 
-from .samples import downs, inventories, plans, raw_ticks, same, shapes, up1s, up2s
+from .samples import downs, freezes, inventories, plans, raw_ticks, same, shapes, up1s, up2s
 
 Shape = tuple[int, int]
 
@@ -51,3 +51,9 @@ def test_raw_readings_come_back_as_they_were(ticks: RawTicks) -> None:
     message = ingest.RawTicks.FromString(sent)
     assert message.id == 3
     assert same(decode.raw_ticks(message), ticks)
+
+
+@given(freezes)
+def test_a_freeze_comes_back_as_it_was(freeze: Freeze) -> None:
+    sent = encode.freeze(freeze, freeze.nodes).SerializeToString()
+    assert same(decode.freeze(ingest.Freeze.FromString(sent)), freeze)

@@ -23,7 +23,13 @@ def two_jobs() -> Fleet:
 def gathered(values: npt.NDArray[np.float64]) -> Gathered:
     """Return a block of these values (S,), no offset known, in which shard 0 is not eligible."""
     x = values.astype(np.float32)[:, None]
-    return Gathered(x, np.full_like(x, np.nan), np.arange(len(x)) != 0, {"here"})
+    return Gathered(
+        x,
+        np.full_like(x, np.nan),
+        np.arange(len(x)) != 0,
+        np.zeros(len(x), dtype=np.bool_),
+        {"here"},
+    )
 
 
 def downs(fleet: Fleet, held: Gathered) -> dict[str, Down]:

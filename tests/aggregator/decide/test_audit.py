@@ -4,15 +4,19 @@ from math import log
 import numpy as np
 import pytest
 
-from tessera.aggregator.decide.audit import of_epoch, of_plan, of_transition
+from tessera.aggregator.decide.audit import of_epoch, of_fallen, of_freeze, of_plan, of_transition
 from tessera.aggregator.decide.explained import Books
 from tessera.aggregator.decide.family import Selector
 from tessera.aggregator.decide.verdicts import Guarantee, Transition, TransitionWord
 from tessera.aggregator.pipeline import Pipeline
+from tessera.aggregator.plan.change import Fallen
 from tessera.aggregator.plan.epochs import NewEpoch
 from tessera.aggregator.plan.planner import Planner
 from tessera.aggregator.state.evidence import EvidenceTable
+from tessera.engine.calibration import Calibration
 from tessera.engine.evalue import EValues, Validity
+from tessera.engine.reason import Code, Reason
+from tessera.proto.messages import Freeze
 
 from ..fleets import flat, fleet_of, outcome
 
@@ -104,3 +108,20 @@ def test_a_plan_is_kept_with_its_number() -> None:
     record = of_plan(5.0, plan)
     assert (record.kind, record.node, record.facts) == ("plan", "", {"plan": 1})
     assert record.text == f"plan 1: {len(plan.change)} change cells, {len(plan.level)} level cells"
+
+
+def test_a_lost_class_is_recorded_with_its_reasons_as_data() -> None:
+    reasons = (Reason(Code.DRIFT, (1.4,)), Reason(Code.INFLATED, (1.2,), (25, 50)))
+    found = of_fallen(9.0, Fallen("sku=h100", Calibration(Validity.NONE, 1.2, reasons)))
+    assert (found.kind, found.node) == ("calibration", "sku=h100")
+    assert found.text.startswith("class none until the next epoch: drift: inflation grows by 1.40")
+    assert found.facts["reasons"] == [
+        {"code": "drift", "numbers": [1.4], "windows": []},
+        {"code": "inflated", "numbers": [1.2], "windows": [25, 50]},
+    ]
+
+
+def test_a_freeze_is_recorded_with_its_scope_and_times() -> None:
+    found = of_freeze(9.0, Freeze("f", ("rack-1",), 10.0, 20.0, "push", exogenous=True), "frozen")
+    assert (found.kind, found.node, found.text) == ("freeze", "rack-1", "frozen")
+    assert (found.facts["start"], found.facts["until"]) == (10.0, 20.0)

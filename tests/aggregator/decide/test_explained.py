@@ -56,12 +56,14 @@ def test_the_part_that_carries_most_comes_first() -> None:
 def test_a_part_that_learns_says_how_far_it_has_come() -> None:
     found = {p.channel: p.reason for p in sick().explain("host-02-gpu-1").parts}
     assert found == {
-        "fast change": "learning (120 of 200)",
-        "slow change": "learning (24 of 200)",
+        "fast change": "learning (120 of 200), baseline strict",
+        "slow change": "learning (24 of 200), baseline warm_start",
         "level": "",
     }
     before = played(0).explain(SHARD).parts
-    assert [p.reason for p in before if p.channel != "level"] == ["learning (0 of 200)"] * 2
+    assert [p.reason for p in before if p.channel != "level"] == [
+        "learning (0 of 200), baseline none"
+    ] * 2
 
 
 def test_an_open_verdict_whose_evidence_was_lost_keeps_its_own_and_says_so() -> None:
@@ -109,8 +111,17 @@ def test_a_shard_beneath_an_open_host_says_so() -> None:
     assert pipeline.explain("host-02-gpu-0").why[0].startswith("e = ")
 
 
+def test_an_inner_node_says_what_is_known_at_or_below_it_taken_together() -> None:
+    ill, well = (sick().explain(host).why for host in ("host-01", "host-02"))
+    (found,) = (s for s in ill if s.startswith("at or below it, taken together, e = "))
+    assert "10^" in found  # a shard of it is ill
+    (quiet,) = (s for s in well if s.startswith("at or below it"))
+    assert "10^" not in quiet
+
+
 def test_who_has_too_few_to_be_compared_with_says_so() -> None:
-    (why,) = sick().explain("cluster").why
+    why, of_its_past = sick().explain("cluster").why
+    assert of_its_past.startswith("against its own past, step_time_seconds: learning")
     assert why == ("no claim is made: fewer than three siblings, 1 in the group, itself included")
 
 

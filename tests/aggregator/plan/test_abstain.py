@@ -8,6 +8,7 @@ from tessera.aggregator.plan.planner import Planner
 from tessera.aggregator.state.fleet import Fleet
 from tessera.engine.calibration import Calibration
 from tessera.engine.evalue import Validity
+from tessera.engine.reason import Code, Reason
 
 from ..fleets import STEP_TIME, flat, fleet_of, notes, outcome, tree
 
@@ -110,7 +111,7 @@ def test_a_rung_that_lost_its_class_to_calibration_says_why() -> None:
     planner = reviewed(fleet)
     cell = planner.change.cells[0, 0, 0]
     cell.kappa = 2.5
-    cell.calibration = Calibration(Validity.NONE, 2.5, ("kappa 2.50 is beyond 2",))
+    cell.calibration = Calibration(Validity.NONE, 2.5, (Reason(Code.KAPPA, (2.5, 2.0)),))
     assert reasons(fleet, planner)["sku=h100,job=train,role=worker", "change"] == [
         "step_time_seconds: fast rung: kappa 2.50 is beyond 2"
     ]

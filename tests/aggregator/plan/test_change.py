@@ -7,10 +7,12 @@ import pytest
 from tessera.aggregator.plan.cell import PATIENCE, ChangeCell
 from tessera.aggregator.plan.change import JUDGED_EACH, ChangeBook
 from tessera.aggregator.plan.epochs import Epochs
+from tessera.aggregator.plan.reports import Reports
 from tessera.engine.calibration import OWN_ENOUGH, WINDOWS, block_correlation
 from tessera.engine.evalue import Validity
+from tessera.engine.reason import Code, Reason
 
-from ..fleets import POWER, flat, fleet_of, tree
+from ..fleets import POWER, flat, fleet_of, outcome, tree
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -239,7 +241,7 @@ def test_many_streams_with_memory_of_their_own_lower_the_class_of_all() -> None:
     scores[:240] = np.abs(scores[:240])
     cell = fast_of(large(scores))
     assert np.median(cell.validity) == Validity.EMPIRICAL
-    assert any("have memory of their own" in reason for reason in cell.calibration.reasons)
+    assert any("have memory of their own" in reason for reason in cell.calibration.words)
 
 
 def test_a_late_joiner_gets_its_own_kappa_and_changes_nobody_else() -> None:
@@ -291,7 +293,7 @@ def test_the_class_does_not_rise_inside_its_epoch() -> None:
         book.hear_windows(5, 400 + b, ALL, windows(1.0, b))
     assert fast_of(book).monitor.judgement().validity > Validity.NONE
     assert fast_of(book).validity.max() == Validity.NONE
-    assert "kappa" in fast_of(book).calibration.reasons[0]  # why it was lost, not how it is now
+    assert "kappa" in fast_of(book).calibration.words[0]  # why it was lost, not how it is now
 
 
 def test_a_healthy_monitor_leaves_the_class_and_the_plan_alone() -> None:
@@ -380,7 +382,11 @@ def test_when_a_tenth_of_a_pool_moves_at_once_the_null_is_wrong_and_not_the_shar
     assert not book.hear_crossings(standing(3), nobody_open)
     assert book.hear_crossings(standing(4), nobody_open)
     assert fast_of(book).validity.max() == Validity.NONE
-    assert "4 of 10 streams stand at M ≥ 20" in fast_of(book).calibration.reasons[0]
+    assert "4 of 10 streams stand at M ≥ 20" in fast_of(book).calibration.words[0]
+    (fallen,) = book.drain_fallen()
+    assert fallen.scope == "sku=h100,metric=power_watts,rung=fast"
+    assert fallen.calibration.reasons[0] == Reason(Code.CROSSINGS, (4, 10))
+    assert book.drain_fallen() == ()
     assert not book.hear_crossings(standing(9), nobody_open)
 
 
@@ -400,3 +406,27 @@ def test_eight_ill_shards_of_one_host_leave_a_pool_of_64_its_class() -> None:
 def test_nodes_of_which_only_suspicion_could_come_have_no_change_streams() -> None:
     book = ChangeBook(fleet_of(tree(1, 15, 2), metrics=[POWER]), Epochs(), shortest=5, horizon=7e5)
     assert all(cell.rows.max() < 30 for cell in book.cells.values())
+
+
+def test_by_the_clock_an_epoch_begins_with_all_that_was_learned_and_the_class_is_judged_anew() -> (
+    None
+):
+    book = betting()
+    for b in range(2 * JUDGED_EACH):
+        book.hear_windows(5, 210 + b, ALL, windows(3.0, b))
+    for b in range(600):
+        book.hear_windows(5, 400 + b, ALL, windows(1.0, b))
+    before = replace(fast_of(book))
+    reports = Reports(SHARDS + 1, 1)
+    news = replace(
+        outcome(SHARDS + 1),
+        long_run=np.ones((SHARDS + 1, 1)),
+        long_run_scores=np.full((SHARDS + 1, 1), 900),
+    )
+    reports.hear_long_run(5, np.arange(SHARDS + 1), news)
+    book.renew(0, reports)
+    after = fast_of(book)
+    assert after.epoch > before.epoch
+    assert (after.phi, after.rung) == (before.phi, before.rung)
+    assert before.validity.max() == Validity.NONE
+    assert after.validity.max() > Validity.NONE

@@ -5,6 +5,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tessera.adapters.metric import JobMargin
 from tessera.aggregator.plan.epochs import Epochs
 from tessera.aggregator.plan.level import LevelBook
 from tessera.aggregator.plan.level_cell import LevelCell
@@ -53,6 +54,19 @@ def test_only_metrics_with_a_margin_and_a_bad_side_are_judged() -> None:
     metrics = [POWER, STEP_TIME, replace(STEP_TIME, name="both_sides_seconds", direction=0)]
     book = book_of(fleet_of(flat(SHARDS), metrics=metrics))
     assert set(book.cells) == {(0, 1)}
+
+
+def test_a_job_is_judged_by_its_own_margin_or_not_at_all() -> None:
+    own = (JobMargin("eval", 0.2, 0.3), JobMargin("dev", None, None))
+    jobs = ["train"] * 4 + ["eval"] * 4 + ["dev"] * 4
+    shards = [worker(f"gpu-{i}", job=job) for i, job in enumerate(jobs)]
+    fleet = fleet_of(flat(12), shards, [replace(STEP_TIME, jobs=own)])
+    book = book_of(fleet)
+    margins = {
+        shards[int(np.flatnonzero(fleet.group == g)[0])].job: p.margin
+        for (g, _), p in zip(book.cells, book.plans(), strict=True)
+    }
+    assert margins == {"train": STEP_TIME.margin, "eval": 0.2}
 
 
 def test_groups_of_fewer_than_three_are_not_judged() -> None:
