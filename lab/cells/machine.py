@@ -13,6 +13,7 @@ from ...aggregator.plan.cell import ChangeCell
 from ...aggregator.plan.change import JUDGED_EACH
 from ...aggregator.plan.members import CHANGE
 from ...aggregator.plan.monitor import Monitor
+from ...engine.bets import side_weights
 from ...engine.calibration import OWN_ENOUGH, lag_one, pooled_phi
 from ...engine.change import ChangeChannel
 from ...engine.peers import FEWEST, Central, central
@@ -103,9 +104,14 @@ class Machine:
             out[cell.rows] = cell.validity
         return out.reshape(self.shape)
 
-    def restart(self) -> None:
-        """Begin an epoch of all fleets by the clock: M = 1, what was learned stays."""
-        self.channel.restart(self._at, self.setting.horizon)
+    def begin(self, horizon: int, direction: int) -> None:
+        """Begin an epoch of all fleets by the clock: M = 1, what was learned stays.
+
+        ``horizon`` in blocks; ``direction`` as in `Setting`. A copy may begin another epoch.
+        """
+        every = np.full(len(self._at), direction, dtype=np.int64)
+        self.channel.mixture.weights[:] = side_weights(every)
+        self.channel.restart(self._at, horizon)
 
     def _pools(self, n: int) -> list[Ints]:
         fleets, pool = self.shape[1], self.setting.pool
