@@ -20,10 +20,14 @@ NORMAL = 1.959963984540054  # Φ⁻¹(0.975), for intervals of 95 %
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a number is held against; ``limit`` None only shows it."""
+    """What a number is held against; ``limit`` None only shows it.
+
+    ``errors`` standard errors of a mean are granted on top.
+    """
 
     limit: float | None
     at_most: bool = True
+    errors: float = 0.0
 
 
 SHOWN = Target(None)
@@ -89,7 +93,7 @@ def _count(tally: Tally, what: str, target: Target) -> Count:
         return Count(what, *found, target.limit, target.at_most, share=False)
     values = tally.means[what]
     mean, error = float(values.mean()), _error(values)
-    limit = None if target.limit is None else target.limit + 3.0 * error
+    limit = None if target.limit is None else target.limit + target.errors * error
     low, high = mean - NORMAL * error, mean + NORMAL * error
     return Count(what, mean, low, high, limit, target.at_most, share=False)
 

@@ -39,7 +39,7 @@ NULL = {
     AT_100: Target(0.01),
     FIRST_20: Target(0.05),
     FIRST_100: Target(0.01),
-    STOPPED: Target(1.0),
+    STOPPED: Target(1.0, errors=3.0),
 }
 DRIFTING = {BELIEVED: Target(0.01), CONTROLLED: Target(0.01), AT_100: SHOWN, DEMOTED: SHOWN}
 POWER = {FOUND: Target(0.9, at_most=False), DELAY: SHOWN}

@@ -28,7 +28,7 @@ WEEK = 604_800  # ticks
 QUIET, WATCHED = 300, 5400  # ticks of the epoch before the onset, and after it
 ALONE, FLEET = np.log(640.0), np.log(1.14e5)  # thresholds: one stream, and N/q of the fleet
 SHIFTS = (1, 2, 4, 8)  # marginal sd of a tick
-CELL = Cell("AR .9, loadings ±40 %", phi=0.9, block=FAST, loading=0.4)
+CELLS = (Cell("AR .9", phi=0.9, block=FAST), Cell("AR .9, loadings ±40 %", 0.9, FAST, loading=0.4))
 
 # channel ½, rung ½, and of 12 metrics each the same, or ½ for the lead metric of a job
 EQUAL, LEAD = 0.25 / 12.0, 0.25 * 0.5
@@ -70,10 +70,10 @@ class _Pair:
             self.log_slow = self.slow.log_m()
 
 
-def play(fleets: int, seed: int) -> Tally:
+def play(cell: Cell, fleets: int, seed: int) -> Tally:
     """Shift every shard in turn by each of the sizes, after a baseline of 3,000 blocks."""
     random = np.random.default_rng(seed)
-    drawn = Fleets(CELL, random, fleets, PEERS)
+    drawn = Fleets(cell, random, fleets, PEERS)
     machines = _baseline(drawn, fleets, seed % 2**63)
     quiet = drawn.blocks(QUIET // FAST + RATIO)
     watched = drawn.blocks(WATCHED // FAST + RATIO)
@@ -172,5 +172,8 @@ def _targets() -> dict[str, Target]:
 
 
 def planned() -> list[Planned]:
-    """Return the one cell of this family; its null is that of AR .9 in the family "change"."""
-    return [Planned("speed", CELL.name, "power", partial(play), 60, 10, _targets())]
+    """Return the cells of this family; their nulls are those of AR .9 in the family "change"."""
+    return [
+        Planned("speed", cell.name, "power", partial(play, cell), 60, 10, _targets())
+        for cell in CELLS
+    ]

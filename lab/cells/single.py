@@ -93,14 +93,12 @@ def _against_oracle(size: float, by_fleet: dict[float, Floats], seed: int) -> Ta
     fleets = len(by_fleet[0.0])
     oracle = oracle_delays(size, fleets * PEERS, seed).reshape(fleets, PEERS)
     delays = {ORACLE.format(size=size): oracle}
-    shares, means = {}, {}
+    means = {}
     for d, found in by_fleet.items():
-        late = np.where(found > 0, found, np.nan)  # an alarm before the shift is no detection
-        delays[OURS.format(d=d, size=size)] = np.where(np.isnan(late), np.inf, late)
-        # medians of whole blocks are coarse: the median over all fleets, of each part played
-        ratio = np.nanmedian(late) / np.median(oracle)
-        means[TIMES.format(d=d, size=size)] = np.full(fleets, float(ratio))
-    return Tally(shares, delays, means)
+        late = np.where(found > 0, found, np.inf)  # an alarm before the shift is no detection
+        delays[OURS.format(d=d, size=size)] = late
+        means[TIMES.format(d=d, size=size)] = np.median(late, axis=1) / np.median(oracle)
+    return Tally({}, delays, means)
 
 
 def oracle_delays(size: float, paths: int, seed: int) -> Floats:
