@@ -93,7 +93,9 @@ def _count(tally: Tally, what: str, target: Target) -> Count:
         return Count(what, *found, target.limit, target.at_most, share=False)
     values = tally.means[what]
     mean, error = float(values.mean()), _error(values)
-    limit = None if target.limit is None else target.limit + target.errors * error
+    limit = target.limit
+    if limit is not None and target.errors:
+        limit += target.errors * error
     low, high = mean - NORMAL * error, mean + NORMAL * error
     return Count(what, mean, low, high, limit, target.at_most, share=False)
 

@@ -108,5 +108,5 @@ def planned() -> list[Planned]:
             name, run = f"{cell.name}; {100 * share:g} % ill", partial(play, cell, share)
             least = Target(0.6, at_most=False) if cell.phi == 0.0 else SHOWN
             found.append(Planned("lists", name, "null", run, 20, 5, false))
-            found.append(Planned("lists", name, "power", run, 20, 5, {NAMED: least}))
+            found.append(Planned("lists", name, "power", run, 10, 5, {NAMED: least}))
     return found

@@ -166,7 +166,7 @@ class Machine:
         if np.count_nonzero(high) < SUSPECTS:
             return [False] * len(self.cells)
         return [
-            bool(cell.validity.any()) and np.count_nonzero(high[cell.rows]) >= SUSPECTS
+            bool(cell.validity.any() and np.count_nonzero(high[cell.rows]) >= SUSPECTS)
             for cell in self.cells
         ]
 

@@ -20,6 +20,7 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 PEERS, HORIZON = 64, 1000  # blocks of an epoch, all of them watched
+FLEETS, CHUNK, POOL = 112, 16, 16  # fleets of a cell, those played at once, those of a large pool
 SHIFT, BEFORE, WATCHED = 4.0, 50, 400  # own sd of a tick; blocks of the epoch before it; after it
 HIGH, HIGHER = np.log(20.0), np.log(100.0)
 
@@ -93,7 +94,7 @@ def play_null(cell: Cell, setting: Setting, peers: int, fleets: int, seed: int) 
             FIRST_100: _above(first.every, HIGHER),
             BELIEVED: _above(np.maximum(first.believed, second.believed), HIGHER),
             CONTROLLED: _above(np.maximum(first.controlled, second.controlled), HIGHER),
-            DEMOTED: _above(-1.0 * machine.validity(), 0.0),
+            DEMOTED: _above(-machine.validity().astype(np.float64), 0.0),
         },
         means={STOPPED: np.exp(second.stopped).mean(axis=0)},
     )
@@ -174,11 +175,9 @@ def planned() -> list[Planned]:
             slow, f"{cell.name}; slow, {slow.block} ticks", Setting(slow=True, horizon=HORIZON)
         )
     found += _both(LOADED, f"{LOADED.name}; K = 32", Setting(horizon=HORIZON), peers=32)
-    for pool, fleets in ((1, 96), (16, 96)):
+    for pool in (1, POOL):
         setting = Setting(horizon=HORIZON, pool=pool)
-        name = f"{WALK.name}; pools of {PEERS * pool}"
-        # a drifting shard is not promised to be found: the power is that of the still one
-        found += _both(WALK, name, setting, fleets=fleets, chunk=16, targets=DRIFTING)
+        found += _both(WALK, f"{WALK.name}; pools of {PEERS * pool}", setting)
     return found
 
 
@@ -188,14 +187,12 @@ def _both(
     setting: Setting,
     *,
     peers: int = PEERS,
-    fleets: int = 100,
-    chunk: int = 25,
-    targets: dict[str, Target] = NULL,
 ) -> list[Planned]:
+    """Return a null and its power, which of a drifting shard is that of one that lies still."""
     null = partial(play_null, cell, setting, peers)
     power = partial(play_power, replace(cell, drift=0.0), setting, peers)
-    family = "change"
+    targets = DRIFTING if cell.drift else NULL
     return [
-        Planned(family, name, "null", null, fleets, chunk, targets),
-        Planned(family, name, "power", power, setting.pool * 20, chunk, POWER),
+        Planned("change", name, "null", null, FLEETS, CHUNK, targets),
+        Planned("change", name, "power", power, CHUNK, CHUNK, POWER),
     ]

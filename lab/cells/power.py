@@ -55,7 +55,9 @@ class _Pair:
     log_slow: Floats
 
     @classmethod
-    def begin(cls, machines: tuple[Machine, Machine], horizon: tuple[int, int], side: int) -> "_Pair":
+    def begin(
+        cls, machines: tuple[Machine, Machine], horizon: tuple[int, int], side: int
+    ) -> "_Pair":
         """Return copies of ``machines`` in an epoch of ``horizon`` blocks each."""
         fast, slow = (deepcopy(machine) for machine in machines)
         for machine, blocks in zip((fast, slow), horizon, strict=True):

@@ -53,10 +53,10 @@ def play_siblings(fleets: int, seed: int) -> Tally:
     )
 
 
-def play_freeze(how: Freeze, paths: int, seed: int) -> Tally:
-    """Bet on fair scores with d = 0, freezing blocks never, beforehand, or after a look at them.
+def play_freeze(how: Freeze, shift: float, paths: int, seed: int) -> Tally:
+    """Bet with d = 0 on scores fair but for ``shift``, freezing never, beforehand, or after a look.
 
-    Who looks drops the very block that speaks against a fault, and no other.
+    The shift (sd) comes half-way. Who looks drops the very block that speaks against a fault.
     """
     random = np.random.default_rng(seed)
     weights = side_weights(np.ones(paths, dtype=np.int64))
@@ -64,7 +64,7 @@ def play_freeze(how: Freeze, paths: int, seed: int) -> Tally:
     peak, one = np.zeros(paths), np.ones(paths)
     for block in range(BLOCKS):
         coin = random.random(paths) < FROZEN
-        z = random.standard_normal(paths)
+        z = random.standard_normal(paths) + (shift if block >= BLOCKS // 2 else 0.0)
         frozen = {"never": np.zeros_like(coin), "by schedule": coin, "after a look": z < 0}[how]
         mixture.step(normal_score_bets(np.where(frozen, np.nan, z), one, 0.0), block)
         np.maximum(peak, mixture.log_m(), out=peak)
@@ -74,12 +74,16 @@ def play_freeze(how: Freeze, paths: int, seed: int) -> Tally:
 def planned() -> list[Planned]:
     """Return the cells of both families."""
     few, shifted = "K = 8, one shard shifted by 3 sd", {SHIFTED: Target(0.9, at_most=False)}
-    at_most, exceed = {CROSSED: Target(0.05)}, {CROSSED: Target(0.5, at_most=False)}
-    never, schedule, look = (partial(play_freeze, how) for how in ("never", "by schedule", "after a look"))
-    return [
+    cells = [
         Planned("siblings", few, "null", play_siblings, 400, 200, {SIBLINGS: Target(0.01)}),
         Planned("siblings", few, "power", play_siblings, 400, 200, shifted),
-        Planned("freeze", "never frozen", "null", never, PATHS, PATHS, at_most),
-        Planned("freeze", "frozen by schedule", "null", schedule, PATHS, PATHS, at_most),
-        Planned("freeze", "frozen after a look", "power", look, PATHS, PATHS, exceed),
     ]
+    at_most, found = {CROSSED: Target(0.05)}, {CROSSED: Target(0.9, at_most=False)}
+    hows: tuple[Freeze, ...] = ("never", "by schedule")
+    for how in hows:
+        null, power = partial(play_freeze, how, 0.0), partial(play_freeze, how, 1.0)
+        cells.append(Planned("freeze", f"frozen {how}", "null", null, PATHS, PATHS, at_most))
+        cells.append(Planned("freeze", f"frozen {how}", "power", power, PATHS, PATHS, found))
+    look, broken = partial(play_freeze, "after a look", 0.0), {CROSSED: Target(0.5, at_most=False)}
+    cells.append(Planned("freeze", "frozen after a look", "power", look, PATHS, PATHS, broken))
+    return cells

@@ -4,7 +4,6 @@ Apart from the other tables of speed, because the rival is an oracle: how far fr
 possible is a detector that is told nothing (statistics.md C, power targets)?
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -50,7 +49,7 @@ class Scores:
         self._block = -1
 
     def step(self, x: Floats, shift: float) -> Floats:
-        """Return z (n,) of a block ``x`` (peers, fleets), each shard as if it alone were shifted."""
+        """Return z (n,) of block ``x`` (peers, fleets), each shard shifted as if it alone were."""
         self._block += 1
         middle = central(x)
         peers = leave_one_out_median(x, middle.count, middle.s3).ravel()
@@ -138,11 +137,11 @@ def _alarms(crossed: Floats) -> Floats:
 
 def planned() -> list[Planned]:
     """Return the cells of this family: the false alarms, and each shift."""
-    name, family = "iid, baseline 2,000, H = 1,000", "oracle"
     silent = {FALSE.format(d=d): Target(ALPHA) for d in DEADBANDS}
-    null: Callable[[int, int], Tally] = partial(play, 0.0)
-    cells = [Planned(family, name, "null", null, 40, 20, silent)]
+    family, cells = "oracle", []
     for size in SHIFTS:
+        name = f"iid, baseline 2,000, H = 1,000, {size:g} sd"
+        cells.append(Planned(family, name, "null", partial(play, 0.0), 40, 40, silent))
         targets = {ORACLE.format(size=size): SHOWN}
         targets |= {OURS.format(d=d, size=size): SHOWN for d in DEADBANDS}
         targets |= {TIMES.format(d=d, size=size): Target(most) for d, most in DEADBANDS.items()}
