@@ -21,9 +21,9 @@ from ..settings.refused import HELP, OneLine, Refused
 from .cells import levels, lists, nulls, power, siblings, single, whole
 from .cells.count import Tally, counts, joined, seed_of
 from .cells.grid import Planned, Play
-from .cells.page import FAMILIES, Row, as_csv, page, table
+from .cells.page import FAMILIES, Row, as_csv, from_csv, page, table
 
-PLANNED = 115  # cells of the grid, counted in advance: a cell that comes or goes is said here
+PLANNED = 119  # cells of the grid, counted in advance: a cell that comes or goes is said here
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,8 @@ def measured(cells: Sequence[Planned], tallies: Iterable[Tally]) -> list[Row]:
     rows = []
     for cell in cells:
         tally = joined(list(islice(each, len(cell.parts))))
-        rows += [Row(cell, cell.fleets, count) for count in counts(tally, cell.targets)]
+        names = cell.family, cell.name, cell.kind, cell.fleets
+        rows += [Row(*names, count) for count in counts(tally, cell.targets)]
     return rows
 
 
@@ -102,7 +103,7 @@ def scaled(cell: Planned, scale: float) -> Planned:
     "--only",
     type=click.Choice(list(FAMILIES)),
     multiple=True,
-    help="play this family of cells alone; may be given again",
+    help="play this family of cells and keep the others as OUT's .csv has them; repeatable",
 )
 @click.option("--seed-prefix", default="calibrate", show_default=True, help="hashed into each seed")
 @click.option(
@@ -131,9 +132,23 @@ def calibrate(  # noqa: PLR0913 - one option each
     work = [part for cell in chosen for part in parts(cell, seed_prefix)]
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         rows = measured(chosen, _shown(pool, work))
-    out.write_text(page(rows, seed_prefix), encoding="utf-8")
-    out.with_suffix(".csv").write_text(as_csv(rows), encoding="utf-8")
+    every = [*_kept(out.with_suffix(".csv"), only), *rows]
+    written = {out: page(every, seed_prefix), out.with_suffix(".csv"): as_csv(every)}
+    for path, text in written.items():
+        path.write_text(text, encoding="utf-8")
     click.echo(table(rows))
+
+
+def _kept(path: Path, played: Sequence[str]) -> list[Row]:
+    """Return the rows of families that are not ``played``, of an earlier run; none if all are."""
+    if not played or not path.exists():
+        return []
+    try:
+        rows = from_csv(path.read_text(encoding="utf-8"))
+    except ValueError as problem:
+        message = f"{path}: {problem}; move it away"
+        raise Refused(message) from None
+    return [row for row in rows if row.family not in played]
 
 
 def _shown(pool: Executor, work: Sequence[Part]) -> Iterable[Tally]:

@@ -177,8 +177,8 @@ def text_of(value: float | None, *, share: bool) -> str:
     """Return ``value`` as the page prints it: a percentage, a number, ∞, or a dash."""
     if value is None:
         return "–"
-    if value == inf:
-        return "∞"
+    if abs(value) == inf:
+        return "∞" if value > 0 else "−∞"
     return f"{100 * value:.3g} %" if share else f"{value:.4g}"
 
 

@@ -33,7 +33,7 @@ MARGIN = 0.05
 RATIOS = (0.5, 1.0, 2.0, 3.0)  # sd of a tick over the margin
 STARTS = ((0.0, 1), (0.5, 1), (0.9, 1), (0.9, 30))  # φ of ticks, ticks of the first block
 BLOCKS_OF_TAU = 30  # ticks for φ = .9 (3 τ, G1), one for φ = 0
-TICKS, ONSET = 6000, 3000
+TICKS, ONSET = 4500, 2500
 EXCESS = 2.0  # sd of a tick beyond the margin: the fault of the power cells
 METRIC = Metric(
     "step_time_seconds",

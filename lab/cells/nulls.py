@@ -19,7 +19,7 @@ from .machine import Machine, Setting
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-PEERS, HORIZON = 64, 1000  # blocks of an epoch, all of them watched
+PEERS, HORIZON, LONG = 64, 500, 1000  # blocks of an epoch, all of them watched
 FLEETS, CHUNK, POOL = 112, 16, 16  # fleets of a cell, those played at once, those of a large pool
 SHIFT, BEFORE, WATCHED = 4.0, 50, 400  # own sd of a tick; blocks of the epoch before it; after it
 HIGH, HIGHER = np.log(20.0), np.log(100.0)
@@ -40,6 +40,7 @@ NULL = {
     AT_100: Target(0.01),
     FIRST_20: Target(0.05),
     FIRST_100: Target(0.01),
+    BELIEVED: Target(0.01),
     STOPPED: Target(1.0, errors=3.0),
 }
 DRIFTING = {BELIEVED: Target(0.01), CONTROLLED: Target(0.01), AT_100: SHOWN, DEMOTED: SHOWN}
@@ -162,6 +163,7 @@ CELLS = (
 )
 SLOW = {1: 5, 5: 30, 60: 300}  # the slow rung of each fast one, about 3 τ against τ/2
 LOADED = Cell("loadings ±40 %", loading=0.4)
+LOUD = Cell("loadings ±40 %, common mode × 2", loading=0.4, common=2.0)
 WALK = Cell("own random walk .02 sd a block", drift=0.02)
 
 
@@ -175,6 +177,8 @@ def planned() -> list[Planned]:
             slow, f"{cell.name}; slow, {slow.block} ticks", Setting(slow=True, horizon=HORIZON)
         )
     found += _both(LOADED, f"{LOADED.name}; K = 32", Setting(horizon=HORIZON), peers=32)
+    found += _both(LOADED, f"{LOADED.name}; H = 1,000", Setting(horizon=LONG))
+    found += _both(LOUD, LOUD.name, Setting(horizon=HORIZON))
     for pool in (1, POOL):
         setting = Setting(horizon=HORIZON, pool=pool)
         found += _both(WALK, f"{WALK.name}; pools of {PEERS * pool}", setting)

@@ -10,16 +10,15 @@ from io import StringIO
 from math import isnan
 
 from .count import Count, text_of
-from .grid import Planned
 
 FAMILIES = {
     "change": """The change channel alone, 64 shards a fleet unless K says otherwise. Each stream
 learns for 200 blocks, bets in a first epoch until 400 scores tell κ and κ_i, and then in a second
-one of H = 1,000 blocks, all of it watched. *power*: every shard in turn shifted by 4 of its own sd
-while all others stay healthy, watched for 400 blocks. The random walk must not be believed; a
-fleet of 64 has few windows to see it by, a pool of 1,024 has enough.""",
+one of H = 500 blocks unless H says otherwise, all of it watched. *power*: every shard in turn
+shifted by 4 of its own sd while all others stay healthy, watched for 400 blocks. The random walk
+must not be believed; a fleet of 64 has few windows to see it by, a pool of 1,024 has enough.""",
     "level": """The level channel and its plan: reviews, widening, longer blocks, abstention; margin
-5 %, K = 64, 6,000 ticks. *power*: one shard of each group stands from tick 3,000 on two sd of a
+5 %, K = 64, 4,500 ticks. *power*: one shard of each group stands from tick 2,500 on two sd of a
 tick beyond the margin.""",
     "siblings": "Seven healthy shards beside an ill one.",
     "freeze": "The onset mixture with d = 0 on fair scores, 500 blocks: freezing by schedule is"
@@ -41,6 +40,11 @@ weights as shipped, H the run's length. *null*: healthy for 2,500 ticks; a strea
 that nothing else opened at any time.""",
 }
 
+COLUMNS = (
+    *("family", "cell", "kind", "fleets", "counted", "unit"),
+    *("value", "low", "high", "sign", "target", "met"),
+)
+
 INTRODUCTION = """# Calibration
 
 Written by `make calibrate`; the numbers are also in [calibration.csv](calibration.csv). The grid of
@@ -56,9 +60,11 @@ of amplitude 2. Every null has its power: the same fleets with something to find
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One number of one planned cell, from so many ``fleets``."""
+    """One number of one cell of a family, from so many ``fleets``."""
 
-    planned: Planned
+    family: str
+    cell: str
+    kind: str
     fleets: int
     count: Count
 
@@ -67,7 +73,7 @@ def page(rows: Sequence[Row], prefix: str) -> str:
     """Return the page of ``rows`` in Markdown, family by family."""
     asked = [row for row in rows if row.count.target is not None]
     missed = [row for row in asked if not row.count.met]
-    cells = len({(r.planned.family, r.planned.name, r.planned.kind) for r in rows})
+    cells = len({(r.family, r.cell, r.kind) for r in rows})
     text = INTRODUCTION.format(
         cells=cells,
         prefix=prefix,
@@ -76,7 +82,7 @@ def page(rows: Sequence[Row], prefix: str) -> str:
         missed=_missed(missed),
     )
     for family, words in FAMILIES.items():
-        mine = [row for row in rows if row.planned.family == family]
+        mine = [row for row in rows if row.family == family]
         if mine:
             text += f"\n## {family}\n\n{words}\n\n{table(mine)}\n"
     return text
@@ -95,7 +101,25 @@ def table(rows: Sequence[Row]) -> str:
             for v in (count.value, count.low, count.high, count.target)
         )
         asked = f"{'≤' if count.at_most else '≥'} {target}" if count.target is not None else "–"
-        words = (row.planned.name, row.planned.kind, row.fleets, count.what, value)
+        words = (row.cell, row.kind, row.fleets, count.what, value)
+        line = (*words, f"{low} to {high}", asked, _verdict(count))
+        lines.append("| " + " | ".join(map(str, line)) + " |")
+    return "\n".join(lines)
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """Return ``rows`` as comma-separated values, shares in [0, 1], six digits."""
+    out = StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        count = row.count
+        value, low, high, target = (
+            text_of(v, share=count.share)
+            for v in (count.value, count.low, count.high, count.target)
+        )
+        asked = f"{'≤' if count.at_most else '≥'} {target}" if count.target is not None else "–"
+        words = (row.cell, row.kind, row.fleets, count.what, value)
         line = (*words, f"{low} to {high}", asked, _verdict(count))
         lines.append("| " + " | ".join(map(str, line)) + " |")
     return "\n".join(lines)
@@ -121,11 +145,27 @@ def as_csv(rows: Sequence[Row]) -> str:
         ]
     )
     for row in rows:
-        planned, count = row.planned, row.count
+        count = row.count
         numbers = [f"{v:.6g}" for v in (count.value, count.low, count.high)]
-        names = [planned.family, planned.name, planned.kind, row.fleets, count.what]
+        unit = "share" if count.share else "number"
+        names = [row.family, row.cell, row.kind, row.fleets, count.what, unit]
         writer.writerow([*names, *numbers, *_against(count)])
     return out.getvalue()
+
+
+def from_csv(text: str) -> list[Row]:
+    """Return the rows that `as_csv` wrote; raise ``ValueError`` for another table."""
+    lines = csv.reader(StringIO(text))
+    if tuple(next(lines, ())) != COLUMNS:
+        message = "no table of calibration: its columns are other ones"
+        raise ValueError(message)
+    rows = []
+    for family, cell, kind, fleets, what, unit, value, low, high, sign, target, _met in lines:
+        limit = float(target) if target else None
+        numbers = float(value), float(low), float(high), limit
+        count = Count(what, *numbers, at_most=sign != ">=", share=unit == "share")
+        rows.append(Row(family, cell, kind, int(fleets), count))
+    return rows
 
 
 def _against(count: Count) -> list[str]:
@@ -144,5 +184,5 @@ def _verdict(count: Count) -> str:
 def _missed(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
-    lines = [f"- {r.planned.family}, {r.planned.name}: {r.count.what}" for r in rows]
+    lines = [f"- {r.family}, {r.cell}: {r.count.what}" for r in rows]
     return " Missed:\n\n" + "\n".join(lines)

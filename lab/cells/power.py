@@ -176,6 +176,6 @@ def _targets() -> dict[str, Target]:
 def planned() -> list[Planned]:
     """Return the cells of this family; their nulls are those of AR .9 in the family "change"."""
     return [
-        Planned("speed", cell.name, "power", partial(play, cell), 60, 10, _targets())
+        Planned("speed", cell.name, "power", partial(play, cell), 40, 10, _targets())
         for cell in CELLS
     ]
