@@ -96,10 +96,8 @@ def table(rows: Sequence[Row]) -> str:
     ]
     for row in rows:
         count = row.count
-        value, low, high, target = (
-            text_of(v, share=count.share)
-            for v in (count.value, count.low, count.high, count.target)
-        )
+        numbers = (count.value, count.low, count.high, count.target)
+        value, low, high, target = (text_of(v, share=count.share) for v in numbers)
         asked = f"{'≤' if count.at_most else '≥'} {target}" if count.target is not None else "–"
         words = (row.cell, row.kind, row.fleets, count.what, value)
         line = (*words, f"{low} to {high}", asked, _verdict(count))
@@ -112,38 +110,6 @@ def as_csv(rows: Sequence[Row]) -> str:
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for row in rows:
-        count = row.count
-        value, low, high, target = (
-            text_of(v, share=count.share)
-            for v in (count.value, count.low, count.high, count.target)
-        )
-        asked = f"{'≤' if count.at_most else '≥'} {target}" if count.target is not None else "–"
-        words = (row.cell, row.kind, row.fleets, count.what, value)
-        line = (*words, f"{low} to {high}", asked, _verdict(count))
-        lines.append("| " + " | ".join(map(str, line)) + " |")
-    return "\n".join(lines)
-
-
-def as_csv(rows: Sequence[Row]) -> str:
-    """Return ``rows`` as comma-separated values, shares in [0, 1], six digits."""
-    out = StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        [
-            "family",
-            "cell",
-            "kind",
-            "fleets",
-            "counted",
-            "value",
-            "low",
-            "high",
-            "sign",
-            "target",
-            "met",
-        ]
-    )
     for row in rows:
         count = row.count
         numbers = [f"{v:.6g}" for v in (count.value, count.low, count.high)]
