@@ -82,12 +82,14 @@ class Levels:
         """Take one tick (S,) of values, shard after shard of one fleet after the other."""
         self._tick += 1
         reviewed = False
-        for rung in list(self._streams):
-            held = self._folded.setdefault(rung, np.zeros(len(x)))
-            held += x
+        for rung in self._live:
+            if self._tick % rung == 0:
+                self._folded[rung] = np.zeros(len(x))
+            if rung not in self._folded:
+                continue  # opened in the middle of a block
+            self._folded[rung] += x
             if (self._tick + 1) % rung == 0:
-                reviewed |= self._block(rung, held / rung)
-                held[:] = 0.0
+                reviewed |= self._block(rung, self._folded[rung] / rung)
         if reviewed:
             self._adopt()
 
@@ -123,7 +125,9 @@ class Levels:
         """Open and restart streams as the plan now says."""
         shards = self.fleet.shard_count
         self._rungs, self._validity = self.book.rungs()[:, 0], self.book.validity()[:, 0]
-        for rung in {cell.rung for cell in self.book.cells.values()}:
+        # a rung that every group has left is of no use any more
+        self._live = sorted(set(self._rungs[:shards].tolist()))
+        for rung in self._live:
             if rung not in self._streams:
                 keys = np.arange(shards, dtype=np.uint64)[:, None]
                 side = np.array([METRIC.direction])

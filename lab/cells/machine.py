@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ...aggregator.plan.cell import ChangeCell
 from ...aggregator.plan.change import JUDGED_EACH
-from ...aggregator.plan.members import CHANGE
+from ...aggregator.plan.members import CHANGE, RELIABLE, REMEMBERED
 from ...aggregator.plan.monitor import Monitor
 from ...engine.bets import side_weights
 from ...engine.calibration import OWN_ENOUGH, lag_one, pooled_phi
@@ -59,7 +59,8 @@ class Machine:
         self.block = -1
         self.cells = [self._open(rows) for rows in self._pools(n)]
         self._at = np.arange(n)
-        self._needed = next((k for k, _ in CHANGE if peers >= k), FEWEST)
+        self._present: list[Ints] = []  # members with an offset, block by block while learning
+        self._needed = np.full(fleets, FEWEST, dtype=np.int64)
         self._group = np.tile(np.arange(fleets), peers)
 
     @property
@@ -84,7 +85,7 @@ class Machine:
         peers = self._peers(sent)
         median = reference(self.channel, self._at, self._at, peers)
         own = sent if shift is None else (x + shift).astype(np.float32).ravel()
-        enough = peers.count_demeaned >= self._needed
+        enough = peers.count_demeaned >= self._needed[self._group]
         windows = self.channel.step(self.block, own, median, enough)
         if shift is None:
             self._hear(windows)
@@ -128,6 +129,8 @@ class Machine:
     def _peers(self, sent: Float32s) -> BlockPeers:
         """Return what each stream is told: its fleet's raw and demeaned summaries."""
         demeaned = self._central(self.channel.demeaned(sent))
+        if not self.betting and demeaned.count.any():
+            self._present.append(demeaned.count)
         raw = self._central(sent) if self.channel.learning else demeaned
         return BlockPeers(
             sent,
@@ -146,15 +149,17 @@ class Machine:
         if not self.betting or self.channel.learning:
             self._hear_learning()
         telling = self._telling()
+        variance, scores = self._long_run()
         for number, cell in enumerate(self.cells):
-            cell.monitor.hear({m: sums[cell.rows] for m, sums in windows.items()})
+            if windows:
+                cell.monitor.hear({m: sums[cell.rows] for m, sums in windows.items()})
             if np.isnan(cell.kappa):
                 continue
             if self.block >= cell.judged + JUDGED_EACH and windows:
                 cell.judged = self.block
                 cell.demote()
             if not cell.recalibrated:
-                self._recalibrate(cell)
+                self._recalibrate(cell, variance, scores)
             if telling[number]:
                 cell.cross(self.channel.log_m()[cell.rows], np.ones(len(cell.rows), dtype=np.bool_))
 
@@ -185,6 +190,15 @@ class Machine:
         self._tell()
         self._settle()
         self._tell()
+        if self.betting and self._present:
+            self._fix_members()
+
+    def _fix_members(self) -> None:
+        """Let a bet need as many members as the class asks that a fleet can rely on."""
+        reliable = np.percentile(self._present[-REMEMBERED:], RELIABLE, axis=0, method="lower")
+        for least, _ in reversed(CHANGE):
+            self._needed[reliable >= least] = least
+        self._present.clear()
 
     def _fix_phi(self, cell: ChangeCell) -> None:
         told = np.array(list(cell.lags.values()))
@@ -207,11 +221,16 @@ class Machine:
             if np.isnan(cell.kappa) and cell.complete(len(cell.baseline), self.block):
                 cell.fix_kappa()
 
-    def _recalibrate(self, cell: ChangeCell) -> None:
+    def _long_run(self) -> tuple[Floats, Ints]:
+        """Return V_i(25) of every stream and the scores behind it, nothing once all know theirs."""
+        if self.settled:
+            return np.zeros(0), np.zeros(0, dtype=np.int64)
+        return self.channel.long_run_variance()
+
+    def _recalibrate(self, cell: ChangeCell, variance: Floats, scores: Ints) -> None:
         """Begin the second epoch once the pool's median stream has 400 scores (G2)."""
-        variance, scores = self.channel.long_run_variance()
         v, n = variance[cell.rows], scores[cell.rows]
-        if np.median(n) < OWN_ENOUGH:
+        if n.max() < OWN_ENOUGH or np.median(n) < OWN_ENOUGH:
             return
         cell.kappa = cell.monitor.kappa()
         cell.fix_own(np.where(n > 0, v, np.nan), n)
