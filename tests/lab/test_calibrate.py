@@ -125,7 +125,7 @@ def test_reduced_levels_hold_and_find() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("family", "fleets"), [("siblings", 20), ("freeze", 2000), ("oracle", 8)])
+@pytest.mark.parametrize(("family", "fleets"), [("siblings", 100), ("freeze", 2000), ("oracle", 8)])
 def test_reduced_families_are_as_promised(family: str, fleets: int) -> None:
     assert missed(reduced(lambda cell: cell.family == family, fleets)) == []
 
