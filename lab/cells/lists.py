@@ -34,14 +34,15 @@ NAMED = "ill shards on the last list"
 
 
 @dataclass(frozen=True, slots=True)
-class _Nodes:
+class Nodes:
     """Which of the shards (n,) are ill, and which have evidence that nobody vouches for."""
 
     ill: Bools
     invalid: Bools
 
     @classmethod
-    def draw(cls, random: np.random.Generator, share: float) -> "_Nodes":
+    def draw(cls, random: np.random.Generator, share: float) -> "Nodes":
+        """Return 1,024 shards of which a ``share`` is ill, and others are uncontrolled."""
         n = PEERS * GROUPS
         order = random.permutation(n)
         ill, invalid = np.zeros((2, n), dtype=np.bool_)
@@ -71,7 +72,7 @@ def play(cell: Cell, share: float, fleets: int, seed: int) -> Tally:
 def _play_one(cell: Cell, share: float, seed: int) -> tuple[list[float], list[float]]:
     random = np.random.default_rng(seed)
     drawn = Fleets(cell, random, GROUPS, PEERS)
-    nodes = _Nodes.draw(random, share)
+    nodes = Nodes.draw(random, share)
     machine = Machine(GROUPS, PEERS, Setting(horizon=1000, pool=GROUPS), seed % 2**63)
     while not machine.settled:
         machine.step(drawn.blocks(1)[0])
