@@ -27,7 +27,8 @@ tick beyond the margin.""",
 half a nat a block and is not controlled; lists on A(max M), q = 0.1, printed every five blocks for
 300; the change part alone, at weight 1, class construction given.""",
     "oracle": """One stream in white noise against the two-sided CUSUM that knows shift, sign and
-common mode, tuned to 1 % false alarms in H; ours crosses M ≥ 100.""",
+common mode, tuned to 1 % false alarms in H; ours crosses M ≥ 100.
+The multiples are of medians interpolated within their block.""",
     "speed": """Both rungs (5 and 30 ticks) after 3,000 blocks of their own, every shard shifted in
 turn at any place in a slow block, watched for 5,400 ticks. *alone*: M ≥ 640, H = 2,000 and 4,500
 ticks. *shipped*: channel ½, rung ½, metric 1/12, H = 7 days, N/q = 114,000. Never found = ∞.

@@ -10,7 +10,7 @@ from tessera.lab.cells.machine import Machine, Setting
 from tessera.lab.cells.nulls import HIGH, Peaks
 from tessera.lab.cells.power import FLEET, MEASURED, SHIFTS, planned
 from tessera.lab.cells.siblings import CROSSED, Freeze, play_freeze
-from tessera.lab.cells.single import oracle_delays
+from tessera.lab.cells.single import oracle_delays, within_block
 
 
 def crossed(how: Freeze, shift: float = 0.0) -> float:
@@ -47,6 +47,12 @@ def test_the_share_of_wrong_names_is_that_of_the_healthy_and_nothing_of_nobody()
 def test_the_oracle_finds_larger_shifts_sooner() -> None:
     one, two = (np.median(oracle_delays(size, 400, 1)) for size in (1.0, 2.0))
     assert two < one < 30.0
+
+
+def test_a_median_of_whole_blocks_is_interpolated_within_its_block() -> None:
+    assert within_block(np.array([5.0, 5.0, 6.0, 6.0])) == 5.0
+    assert within_block(np.array([4.0, 5.0, 5.0, 6.0])) == pytest.approx(4.5)
+    assert within_block(np.array([5.0, np.inf, np.inf])) == np.inf
 
 
 def test_a_stopped_value_is_the_one_at_its_first_crossing() -> None:
