@@ -133,10 +133,18 @@ def calibrate(  # noqa: PLR0913 - one option each
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         rows = measured(chosen, _shown(pool, work))
     every = [*_kept(out.with_suffix(".csv"), only), *rows]
-    written = {out: page(every, seed_prefix), out.with_suffix(".csv"): as_csv(every)}
-    for path, text in written.items():
-        path.write_text(text, encoding="utf-8")
+    text = page(every, seed_prefix, reduced(every, cells))
+    written = {out: text, out.with_suffix(".csv"): as_csv(every)}
+    for path, content in written.items():
+        path.write_text(content, encoding="utf-8")
     click.echo(table(rows))
+
+
+def reduced(rows: Sequence[Row], cells: Sequence[Planned]) -> list[str]:
+    """Return the families of ``rows`` with fewer fleets than ``cells`` plan."""
+    full = {(cell.family, cell.name, cell.kind): cell.fleets for cell in cells}
+    short = {r.family for r in rows if r.fleets < full.get((r.family, r.cell, r.kind), 0)}
+    return [family for family in FAMILIES if family in short]
 
 
 def _kept(path: Path, played: Sequence[str]) -> list[Row]:

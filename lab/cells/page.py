@@ -55,7 +55,7 @@ ticks, exact in its block means, in units of a tick's marginal sd, under a commo
 walk (0.15 a block), eight steps (sd 5) and fifteen shocks (sd 10) in a thousand blocks, and a wave
 of amplitude 2. Every null has its power: the same fleets with something to find.
 
-{targets} numbers have a target: {met} meet it.{missed}
+{reduced}{targets} numbers have a target: {met} meet it.{missed}
 """
 
 
@@ -70,14 +70,18 @@ class Row:
     count: Count
 
 
-def page(rows: Sequence[Row], prefix: str) -> str:
-    """Return the page of ``rows`` in Markdown, family by family."""
+def page(rows: Sequence[Row], prefix: str, reduced: Sequence[str] = ()) -> str:
+    """Return the page of ``rows`` in Markdown, family by family.
+
+    ``reduced`` are the families of which fewer fleets were played than planned.
+    """
     asked = [row for row in rows if row.count.target is not None]
     missed = [row for row in asked if not row.count.met]
     cells = len({(r.family, r.cell, r.kind) for r in rows})
     text = INTRODUCTION.format(
         cells=cells,
         prefix=prefix,
+        reduced=_reduced(reduced),
         targets=len(asked),
         met=len(asked) - len(missed),
         missed=_missed(missed),
@@ -146,6 +150,12 @@ def _verdict(count: Count) -> str:
     if count.target is None:
         return ""
     return "met" if count.met and not isnan(count.value) else "**missed**"
+
+
+def _reduced(families: Sequence[str]) -> str:
+    if not families:
+        return ""
+    return f"**A reduced run:** fewer fleets than planned in {', '.join(families)}.\n\n"
 
 
 def _missed(rows: Sequence[Row]) -> str:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tessera.lab.calibrate import calibrate, grid, measured, parts, play, scaled
+from tessera.lab.calibrate import calibrate, grid, measured, parts, play, reduced, scaled
 from tessera.lab.cells.count import SHOWN, Tally, Target
 from tessera.lab.cells.grid import Planned
-from tessera.lab.cells.page import FAMILIES, Row
+from tessera.lab.cells.page import FAMILIES, Row, page
 
 FIXED = "tests"
 
@@ -36,7 +36,7 @@ def played(cells: list[Planned]) -> list[Row]:
     return measured(cells, (play(part) for cell in cells for part in parts(cell, FIXED)))
 
 
-def reduced(keep: Callable[[Planned], bool], fleets: int) -> list[Row]:
+def few(keep: Callable[[Planned], bool], fleets: int) -> list[Row]:
     """Play the cells that ``keep`` wants at ``fleets`` each."""
     cells = [scaled(cell, fleets / cell.fleets) for cell in grid(1) if keep(cell)]
     return played(cells)
@@ -87,16 +87,25 @@ def test_the_counts_of_each_cell_come_from_its_own_parts() -> None:
     ]
 
 
+def test_families_with_fewer_fleets_than_planned_are_named() -> None:
+    cells = [a_cell(family=family) for family in ("level", "change", "speed")]
+    rows = played([cells[0], scaled(cells[1], 0.3), scaled(cells[2], 1.0)])
+    assert reduced(rows, cells) == ["change"]
+    assert "**A reduced run:** fewer fleets than planned in change." in page(
+        rows, FIXED, ["change"]
+    )
+
+
 FAST = "AR .9; fast, 5 ticks"
 
 
 def test_a_reduced_null_and_its_power_are_as_promised() -> None:
-    assert missed(reduced(lambda cell: cell.family == "change" and cell.name == FAST, 2)) == []
+    assert missed(few(lambda cell: cell.family == "change" and cell.name == FAST, 2)) == []
 
 
 @pytest.mark.slow
 def test_reduced_nulls_of_the_change_channel_stay_below_villes_bounds_together() -> None:
-    rows = reduced(lambda c: (c.family, c.kind) == ("change", "null") and "walk" not in c.name, 2)
+    rows = few(lambda c: (c.family, c.kind) == ("change", "null") and "walk" not in c.name, 2)
     for what, most in (("streams ever at M ≥ 20", 0.05), ("streams ever at M ≥ 100", 0.01)):
         values = [row.count.value for row in rows if row.count.what == what]
         assert len(values) == 27
@@ -105,12 +114,12 @@ def test_reduced_nulls_of_the_change_channel_stay_below_villes_bounds_together()
 
 @pytest.mark.slow
 def test_reduced_powers_of_the_change_channel_find_what_was_planted() -> None:
-    assert missed(reduced(lambda c: (c.family, c.kind) == ("change", "power"), 2)) == []
+    assert missed(few(lambda c: (c.family, c.kind) == ("change", "power"), 2)) == []
 
 
 @pytest.mark.slow
 def test_a_random_walk_is_demoted_in_a_large_pool_and_never_controlled() -> None:
-    rows = reduced(lambda c: "pools of 1024" in c.name and c.kind == "null", 16)
+    rows = few(lambda c: "pools of 1024" in c.name and c.kind == "null", 16)
     assert missed(rows) == []
     assert [r.count.value for r in rows if r.count.what == "streams of class none at the end"] == [
         1
@@ -120,24 +129,24 @@ def test_a_random_walk_is_demoted_in_a_large_pool_and_never_controlled() -> None
 @pytest.mark.slow
 def test_reduced_levels_hold_and_find() -> None:
     names = ("noise 1 × margin, AR 0,", "noise 3 × margin, AR 0.5,", "noise 1 × margin, AR 0.9,")
-    rows = reduced(lambda c: c.family == "level" and c.name.startswith(names), 3)
+    rows = few(lambda c: c.family == "level" and c.name.startswith(names), 3)
     assert missed(rows) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("family", "fleets"), [("siblings", 100), ("freeze", 2000), ("oracle", 8)])
 def test_reduced_families_are_as_promised(family: str, fleets: int) -> None:
-    assert missed(reduced(lambda cell: cell.family == family, fleets)) == []
+    assert missed(few(lambda cell: cell.family == family, fleets)) == []
 
 
 @pytest.mark.slow
 def test_reduced_lists_name_the_ill_and_hardly_anyone_else() -> None:
-    assert missed(reduced(lambda c: c.family == "lists" and c.name.startswith("iid; 3 %"), 2)) == []
+    assert missed(few(lambda c: c.family == "lists" and c.name.startswith("iid; 3 %"), 2)) == []
 
 
 @pytest.mark.slow
 def test_reduced_speed_does_not_contradict_its_targets() -> None:
-    rows = reduced(lambda cell: (cell.family, cell.name) == ("speed", "AR .9"), 4)
+    rows = few(lambda cell: (cell.family, cell.name) == ("speed", "AR .9"), 4)
     far = [r for r in rows if not r.count.met and r.count.low > (r.count.target or 0.0)]
     assert missed(far) == []
 
