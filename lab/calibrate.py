@@ -23,6 +23,7 @@ from .cells.count import Tally, counts, joined, seed_of
 from .cells.grid import Planned, Play
 from .cells.page import FAMILIES, Row, as_csv, from_csv, page, table
 
+WHOLE_FLEETS = 200  # of the whole system, in each of its cells
 PLANNED = 119  # cells of the grid, counted in advance: a cell that comes or goes is said here
 
 
@@ -88,7 +89,7 @@ def scaled(cell: Planned, scale: float) -> Planned:
 @click.option(
     "--fleets",
     type=click.IntRange(min=1),
-    default=200,
+    default=WHOLE_FLEETS,
     show_default=True,
     help="of the whole system, in each cell and layout",
 )
@@ -133,7 +134,7 @@ def calibrate(  # noqa: PLR0913 - one option each
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         rows = measured(chosen, _shown(pool, work))
     every = [*_kept(out.with_suffix(".csv"), only), *rows]
-    text = page(every, seed_prefix, reduced(every, cells))
+    text = page(every, seed_prefix, reduced(every, grid(WHOLE_FLEETS)))
     written = {out: text, out.with_suffix(".csv"): as_csv(every)}
     for path, content in written.items():
         path.write_text(content, encoding="utf-8")
@@ -142,7 +143,8 @@ def calibrate(  # noqa: PLR0913 - one option each
 
 def reduced(rows: Sequence[Row], cells: Sequence[Planned]) -> list[str]:
     """Return the families of ``rows`` with fewer fleets than ``cells`` plan."""
-    full = {(cell.family, cell.name, cell.kind): cell.fleets for cell in cells}
+    full: dict[tuple[str, str, str], int] = {}
+    full.update({(cell.family, cell.name, cell.kind): cell.fleets for cell in cells})
     short = {r.family for r in rows if r.fleets < full.get((r.family, r.cell, r.kind), 0)}
     return [family for family in FAMILIES if family in short]
 
