@@ -52,7 +52,7 @@ proto: ## generate the code of the wire anew, after a change of a .proto file
 bench: $(DEV) ## time the engine, per stream and block
 	$(BIN)/python bench/engine.py
 
-calibrate: $(DEV) ## measure false alarms and delays, rewrite docs/calibration.md (half an hour)
+calibrate: $(DEV) ## measure false alarms and delays, rewrite docs/calibration.md (three quarters of an hour)
 	$(BIN)/python -m tessera.lab.calibrate
 
 clean: ## remove everything that the other targets made

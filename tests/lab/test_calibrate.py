@@ -1,195 +1,169 @@
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from math import inf, log
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import binom, binomtest
 
-from tessera.aggregator.decide.verdicts import Transition
-from tessera.lab.calibrate import (
-    LAYOUTS,
-    ONSET,
-    SHARDS,
-    Count,
-    Played,
-    Work,
-    calibrate,
-    count_null,
-    count_power,
-    measure,
-    median_interval,
-    play_null,
-    play_power,
-    seed_of,
-    share_interval,
-    table,
-)
+from tessera.lab.calibrate import calibrate, grid, measured, parts, play, reduced, scaled
+from tessera.lab.cells.count import SHOWN, Tally, Target
+from tessera.lab.cells.grid import Planned
+from tessera.lab.cells.page import FAMILIES, Row, page
 
-RACKS = pytest.mark.parametrize("hosts_per_rack", LAYOUTS.values(), ids=["K=32", "K=64"])
+FIXED = "tests"
 
 
-def opening(node: str, at: float, level: str = "shard") -> Transition:
-    return Transition(
-        transition="opened",
-        node=node,
-        level=level,
-        channel="change",
-        guarantee="ranked",
-        validity_class="empirical",
-        log_e=7.0,
-        at=at,
-        since=at,
-        metrics=("power_watts",),
-        reason="",
+def a_cell(**changed: object) -> Planned:
+    def tally(fleets: int, seed: int) -> Tally:
+        return Tally({"named": np.array([[seed % 2] * fleets, [1.0] * fleets])})
+
+    defaults: dict[str, object] = {
+        "family": "change",
+        "name": "one",
+        "kind": "null",
+        "play": tally,
+        "fleets": 7,
+        "chunk": 3,
+        "targets": {"named": Target(0.5)},
+    }
+    return Planned(**{**defaults, **changed})  # type: ignore[arg-type]  # the fields' own types
+
+
+def played(cells: list[Planned]) -> list[Row]:
+    """Play ``cells`` one after the other, with the seeds of tests."""
+    return measured(cells, (play(part) for cell in cells for part in parts(cell, FIXED)))
+
+
+def few(keep: Callable[[Planned], bool], fleets: int) -> list[Row]:
+    """Play the cells that ``keep`` wants at ``fleets`` each."""
+    cells = [scaled(cell, fleets / cell.fleets) for cell in grid(1) if keep(cell)]
+    return played(cells)
+
+
+def missed(rows: list[Row]) -> list[str]:
+    return [f"{row.cell}: {row.count.what} {row.count.value}" for row in rows if not row.count.met]
+
+
+def test_the_grid_is_the_one_that_was_counted_and_has_no_cell_twice() -> None:
+    names = [(cell.family, cell.name, cell.kind) for cell in grid(200)]
+    assert len(set(names)) == len(names)
+    assert {family for family, _, _ in names} == set(FAMILIES)
+
+
+def test_a_cell_that_was_not_counted_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tessera.lab.calibrate.PLANNED", 3)
+    with pytest.raises(ValueError, match="say so in PLANNED"):
+        grid(200)
+
+
+def test_every_null_has_its_power_and_each_has_a_number_that_can_fail() -> None:
+    cells = grid(200)
+    powers = {(cell.family, cell.name) for cell in cells if cell.kind == "power"}
+    assert [c.name for c in cells if c.kind == "null" and (c.family, c.name) not in powers] == []
+    nulls = [cell for cell in cells if cell.kind == "null"]
+    assert [c.name for c in nulls if all(t == SHOWN for t in c.targets.values())] == []
+
+
+def test_the_parts_of_a_cell_have_seeds_of_their_own_and_all_its_fleets() -> None:
+    cell = a_cell()
+    assert cell.parts == (3, 3, 1)
+    seeds = [part.seed for part in parts(cell, FIXED)]
+    assert len({*seeds, *(part.seed for part in parts(a_cell(name="two"), FIXED))}) == 6
+
+
+def test_the_counts_of_each_cell_come_from_its_own_parts() -> None:
+    def always(fleets: int, _seed: int) -> Tally:
+        return Tally({"named": np.ones((2, fleets))})
+
+    def never(fleets: int, _seed: int) -> Tally:
+        return Tally({"named": np.array([np.zeros(fleets), np.ones(fleets)])})
+
+    rows = played([a_cell(play=always), a_cell(name="two", play=never, fleets=2)])
+    assert [(row.cell, row.fleets, row.count.value) for row in rows] == [
+        ("one", 7, 1),
+        ("two", 2, 0),
+    ]
+
+
+def test_families_with_fewer_fleets_than_planned_are_named() -> None:
+    cells = [a_cell(family=family) for family in ("level", "change", "speed")]
+    rows = played([cells[0], scaled(cells[1], 0.3), scaled(cells[2], 1.0)])
+    assert reduced(rows, cells) == ["change"]
+    assert "**A reduced run:** fewer fleets than planned in change." in page(
+        rows, FIXED, ["change"]
     )
 
 
-def healthy(numbers: range, hosts_per_rack: int) -> list[Played]:
-    return [play_null(hosts_per_rack, seed_of("tests", "null", n)) for n in numbers]
+FAST = "AR .9; fast, 5 ticks"
 
 
-def shifted(numbers: range, hosts_per_rack: int) -> list[Played]:
-    return [play_power(hosts_per_rack, seed_of("tests", "power", n)) for n in numbers]
-
-
-def assert_nothing_false(played: list[Played]) -> None:
-    assert [p.opened for p in played] == [frozenset()] * len(played)
-    peaks = np.concatenate([p.peaks for p in played])
-    assert peaks.size == len(played) * SHARDS * 2
-    assert (peaks >= log(100)).mean() <= 0.01
-
-
-def test_healthy_fleets_stay_silent() -> None:
-    assert_nothing_false(healthy(range(4), LAYOUTS["two racks of 32, K = 32"]))
+def test_a_reduced_null_and_its_power_are_as_promised() -> None:
+    assert missed(few(lambda cell: cell.family == "change" and cell.name == FAST, 2)) == []
 
 
 @pytest.mark.slow
-@RACKS
-def test_twenty_healthy_fleets_stay_silent(hosts_per_rack: int) -> None:
-    assert_nothing_false(healthy(range(20), hosts_per_rack))
-
-
-def test_a_shard_shifted_by_four_sd_is_named_and_nobody_else() -> None:
-    played = shifted(range(3), LAYOUTS["two racks of 32, K = 32"])
-    assert [set(p.opened) for p in played] == [{p.faulty} for p in played]
-    assert max(p.delay for p in played) < inf
+def test_reduced_nulls_of_the_change_channel_stay_below_villes_bounds_together() -> None:
+    rows = few(lambda c: (c.family, c.kind) == ("change", "null") and "walk" not in c.name, 2)
+    for what, most in (("streams ever at M ≥ 20", 0.05), ("streams ever at M ≥ 100", 0.01)):
+        values = [row.count.value for row in rows if row.count.what == what]
+        assert len(values) == 27
+        assert np.mean(values) <= most
 
 
 @pytest.mark.slow
-@RACKS
-def test_twelve_shifted_shards_do_not_contradict_the_targets(hosts_per_rack: int) -> None:
-    named, late = count_power(shifted(range(12), hosts_per_rack))
-    assert named.value >= 10 / 12
-    assert named.high >= named.target
-    assert late.low <= late.target
-
-
-def test_the_same_seed_plays_the_same_fleet() -> None:
-    once, again, other = (play_null(4, seed, ticks=1200) for seed in (5, 5, 6))
-    assert once.peaks.max() > 0
-    assert np.array_equal(once.peaks, again.peaks)
-    assert not np.array_equal(once.peaks, other.peaks)
-
-
-@pytest.mark.parametrize(
-    ("openings", "delay"),
-    [
-        ([opening("a", ONSET + 40)], 40),
-        ([opening("b", ONSET + 40)], inf),
-        ([opening("a", ONSET + 40), opening("b", ONSET + 90)], inf),
-        ([opening("a", ONSET + 40), opening("rack-00", ONSET + 90, "rack")], inf),
-        ([opening("a", ONSET - 1)], inf),
-        ([], inf),
-    ],
-    ids=["named", "another", "one too many", "its rack as well", "too early", "missed"],
-)
-def test_a_delay_counts_only_if_exactly_the_shard_is_named(
-    openings: list[Transition], delay: float
-) -> None:
-    assert Played("a", np.zeros(2), tuple(openings)).delay == delay
-
-
-def test_counts_of_the_null_are_shares_of_streams_and_of_fleets() -> None:
-    loud = Played(None, np.log([150.0, 30, 1, 1]), (opening("a", 9.0),))
-    racked = Played(None, np.zeros(4), (opening("rack-00", 9.0, "rack"),))
-    counts = count_null([loud, racked, Played(None, np.zeros(4), ())])
-    assert [c.value for c in counts] == pytest.approx([1 / 12, 2 / 12, 1 / 3, 2 / 3])
-    assert not any(c.met for c in counts)
-    assert all(c.low <= c.value <= c.high for c in counts)
-
-
-def test_a_missed_shard_counts_as_infinitely_late() -> None:
-    found = Played("a", np.zeros(1), (opening("a", ONSET + 40),))
-    named, late = count_power([found, *[Played("a", np.zeros(1), ())] * 2])
-    assert named.value == pytest.approx(1 / 3)
-    assert late.value == inf
-    assert not named.met
-    assert not late.met
-
-
-def test_streams_that_rise_together_in_one_fleet_widen_the_interval() -> None:
-    together = [Played(None, np.full(8, 9.0 * (n == 0)), ()) for n in range(8)]
-    spread = [Played(None, 9.0 * (np.arange(8) == n), ()) for n in range(8)]
-    (one, *_), (each, *_) = count_null(together), count_null(spread)
-    assert one.value == each.value
-    assert one.high > each.high
-
-
-def test_no_stream_above_is_no_more_certain_than_there_are_fleets() -> None:
-    counts = count_null([Played(None, np.zeros(128), ())] * 20)
-    assert counts[0].high == pytest.approx(share_interval(0.0, 20)[1])
-
-
-@given(st.integers(1, 300), st.floats(0, 1))
-def test_the_interval_of_a_share_is_wilsons(n: int, share: float) -> None:
-    k = round(share * n)
-    expected = binomtest(k, n).proportion_ci(method="wilson")
-    assert share_interval(k / n, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
-
-
-@given(st.integers(6, 300))
-def test_the_interval_of_a_median_covers_95_percent_and_not_a_rank_more(n: int) -> None:
-    low, high = median_interval(n)
-    assert low + high == n - 1
-    assert 2 * binom.cdf(low, n, 0.5) <= 0.05 < 2 * binom.cdf(low + 1, n, 0.5)
-
-
-def test_seeds_depend_on_every_word() -> None:
-    words = [("a", "null", 1), ("a", "null", 2), ("a", "power", 1), ("b", "null", 1)]
-    assert len({seed_of(*w) for w in words}) == 4
-
-
-def test_every_cell_is_counted_at_every_layout_and_told_in_a_table() -> None:
-    def play_all(work: Sequence[Work]) -> Iterator[Played]:
-        for cell, _, _ in work:
-            found = (opening("a", ONSET + 50),) if cell == "power" else ()
-            yield Played("a" if cell == "power" else None, np.zeros(2), found)
-
-    rows = table(measure(6, "tests", play_all)).splitlines()[2:]
-    assert len(rows) == 2 * (4 + 2)
-    assert all(row.endswith("| met |") for row in rows)
-    assert "| 6 | median delay in ticks, never named = ∞ | 50 | 50 to 50 | ≤ 70 |" in rows[-1]
-
-
-def test_a_missed_target_stands_out_in_the_table() -> None:
-    count = Count("median delay", inf, 60, inf, 70, share=False)
-    assert table([("power", "K", 9, count)]).endswith("| ∞ | 60 to ∞ | ≤ 70 | **missed** |")
+def test_reduced_powers_of_the_change_channel_find_what_was_planted() -> None:
+    assert missed(few(lambda c: (c.family, c.kind) == ("change", "power"), 2)) == []
 
 
 @pytest.mark.slow
-def test_the_command_prints_what_it_writes(tmp_path: Path) -> None:
+def test_a_random_walk_is_demoted_in_a_large_pool_and_never_controlled() -> None:
+    rows = few(lambda c: "pools of 1024" in c.name and c.kind == "null", 16)
+    assert missed(rows) == []
+    assert [r.count.value for r in rows if r.count.what == "streams of class none at the end"] == [
+        1
+    ]
+
+
+@pytest.mark.slow
+def test_reduced_levels_hold_and_find() -> None:
+    names = ("noise 1 × margin, AR 0,", "noise 3 × margin, AR 0.5,", "noise 1 × margin, AR 0.9,")
+    rows = few(lambda c: c.family == "level" and c.name.startswith(names), 3)
+    assert missed(rows) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "fleets"), [("siblings", 100), ("freeze", 2000), ("oracle", 8)])
+def test_reduced_families_are_as_promised(family: str, fleets: int) -> None:
+    assert missed(few(lambda cell: cell.family == family, fleets)) == []
+
+
+@pytest.mark.slow
+def test_reduced_lists_name_the_ill_and_hardly_anyone_else() -> None:
+    assert missed(few(lambda c: c.family == "lists" and c.name.startswith("iid; 3 %"), 2)) == []
+
+
+@pytest.mark.slow
+def test_reduced_speed_does_not_contradict_its_targets() -> None:
+    rows = few(lambda cell: (cell.family, cell.name) == ("speed", "AR .9"), 4)
+    far = [r for r in rows if not r.count.met and r.count.low > (r.count.target or 0.0)]
+    assert missed(far) == []
+
+
+@pytest.mark.slow
+def test_the_command_prints_what_it_writes_and_keeps_what_it_did_not_play(tmp_path: Path) -> None:
     out = tmp_path / "calibration.md"
-    command = [sys.executable, "-m", "tessera.lab.calibrate", "--fleets", "1", "--out", str(out)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own program
-    assert done.stdout.startswith("| cell |")
-    assert done.stdout in out.read_text()
-    assert done.stderr == ""
+    command = [sys.executable, "-m", "tessera.lab.calibrate", "--scale", "0.01", "--out", str(out)]
+    for family in ("freeze", "oracle"):
+        done = subprocess.run(  # noqa: S603 - our own program
+            [*command, "--only", family], check=True, capture_output=True, text=True
+        )
+        assert done.stdout.startswith("| cell |")
+        assert done.stdout in out.read_text()
+        assert "cells are planned" in done.stderr
+    assert {"## freeze", "## oracle"} <= set(out.read_text().splitlines())
+    assert out.with_suffix(".csv").read_text().count("\n") > 10
 
 
 def test_a_folder_that_is_not_there_is_refused_before_anything_is_played(tmp_path: Path) -> None:
