@@ -139,6 +139,7 @@ class Machine:
             raw.s3[self._group].astype(np.float32),
             demeaned.count[self._group],
             demeaned.s3[self._group].astype(np.float32),
+            np.full(len(sent), np.nan, dtype=np.float32),  # nothing here is counted
         )
 
     def _central(self, values: Float32s) -> Central:
