@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from .arrays import Floats, Ints, Words, keep_rows, put_rows, refuse_infinite
+from .arrays import Floats, Ints, Words, keep_rows, put_rows, refuse_infinite, take_rows
 from .baseline import Settled
 from .bets import normal_score_bets, normal_scores, side_weights
 from .calibration import WindowSums
@@ -53,6 +53,8 @@ class JointChannel:
         self._ranks = Ranks.start(n)
         self._windows = WindowSums.start(n)
         self._memory = Memory.start(n)
+        self.held = np.zeros(n, dtype=np.bool_)
+        self._aside = Ranks.start(n)  # what held rows had counted when their verdict opened
         upward = side_weights(np.ones(n, dtype=np.int64))
         self.mixture = OnsetMixture.start(upward, np.full(n, horizon, dtype=np.int64))
 
@@ -113,9 +115,25 @@ class JointChannel:
         self._seen[rows] = self._told[rows] = 0
         self._vectors[rows], self._distances[rows] = np.nan, np.nan
         put_rows(self._ranks, rows, Ranks.start(count))
+        put_rows(self._aside, rows, Ranks.start(count))
         put_rows(self._windows, rows, WindowSums.start(count))
         put_rows(self._memory, rows, Memory.start(count))
         self.mixture.restart(rows, self.mixture.horizon[rows])
+
+    def hold(self, rows: Ints) -> None:
+        """Set aside what ``rows`` have counted until now; they go on betting and counting."""
+        put_rows(self._aside, rows, take_rows(self._ranks, rows))
+        self.held[rows] = True
+
+    def release(self, rows: Ints, horizon: int) -> None:
+        """Let ``rows`` go on from what was set aside for them, with M = 1 (G5).
+
+        One that settled while it was held has learned its knots from an ill row: it learns anew.
+        """
+        put_rows(self._ranks, rows, take_rows(self._aside, rows))
+        self.held[rows] = False
+        self.restart(rows, horizon)
+        self.forget(rows[self.settled[rows] & np.isnan(self._aside.fences[rows, 0])])
 
     def waits_for_kappa(self, rows: Ints) -> bool:
         """Say whether one of ``rows`` has settled and is still without its κ."""
@@ -176,8 +194,9 @@ class JointChannel:
         u = self._ranks.rank(far, uniforms(self.keys, block), np.ones(len(far), dtype=np.bool_))
         z = normal_scores(u)
         self.mixture.step(normal_score_bets(z, np.where(known, self.kappa, 1.0)), block)
-        self._memory.update(z)
-        return self._windows.update(z)
+        healthy = np.where(self.held, np.nan, z)  # what is ill says nothing of the null
+        self._memory.update(healthy)
+        return self._windows.update(healthy)
 
 
 def scores_in_order(values: Floats, keys: Words) -> Floats:

@@ -80,6 +80,19 @@ class JointRows:
             for m, sums in batch.channel.step(block, w).items():
                 windows.setdefault(m, np.full(table.shape, np.nan)).ravel()[batch.at] = sums
 
+    def hold(self, rows: Ints) -> None:
+        """Set aside what the streams of ``rows`` (r,) have counted, until :meth:`release`."""
+        for batch in self.batches:
+            held = np.isin(batch.row, rows) & ~batch.channel.held
+            batch.channel.hold(np.flatnonzero(held))
+
+    def release(self, rows: Ints) -> None:
+        """Let the streams of ``rows`` (r,) go on from what was set aside: M = 1."""
+        for batch in self.batches:
+            batch.channel.release(
+                np.flatnonzero(np.isin(batch.row, rows) & batch.channel.held), self._horizon
+            )
+
     def inherit(self, former: "JointRows", place: Ints) -> None:
         """Take over the streams of ``former`` whose columns are the same here; others are let go.
 

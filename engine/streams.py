@@ -148,6 +148,7 @@ class Streams:
         for change in self._change if len(gone) else ():
             rows = np.flatnonzero(np.isin(change.row, gone))
             change.channel.release(rows, self.horizon)
+        self._joint.release(gone)
 
     def hold(self, holds: Mapping[int, Hold]) -> None:
         """Set aside what the rows of ``holds`` had learned, and watch what leads their verdicts.
@@ -161,6 +162,7 @@ class Streams:
             watch = self._watch(row, hold)
             if watch is not None:
                 self._watching.watches[row] = watch
+        self._joint.hold(np.array(list(holds), dtype=np.int64))
 
     def adopt_counts(self, odds: Floats, epoch: Ints) -> None:
         """Obey the plan of counts, each (S, M): margins in ``odds``, taken when an epoch begins.

@@ -199,6 +199,43 @@ def test_rows_that_forget_learn_again_and_the_others_go_on() -> None:
     )
 
 
+def test_power_a_fault_still_there_after_closing_is_found_again_by_what_was_set_aside() -> None:
+    n = 24
+    w = residuals(41, 1100, n, together=0.95)
+    w[600:, :, 0] += 1.5
+    w[600:, :, 1] -= 1.5
+    held, learning_on = channel(n), channel(n)
+    for made in (held, learning_on):
+        play(made, w[:650])
+    held.hold(np.arange(n))
+    for made in (held, learning_on):
+        play(made, w[650:1000], first=650)
+    held.release(np.arange(n), 1000)
+    learning_on.restart(np.arange(n), 1000)
+    after = [play(made, w[1000:], first=1000)[-1] for made in (held, learning_on)]
+    assert (after[0] >= CROSSING).mean() > 0.9
+    assert (after[0] > after[1]).all()
+
+
+def test_null_a_healthy_row_that_was_held_stays_quiet_after_its_release() -> None:
+    n = 100
+    w = residuals(42, 1000, n)
+    made = channel(n)
+    play(made, w[:600])
+    made.hold(np.arange(n))
+    play(made, w[600:700], first=600)
+    made.release(np.arange(n), 1000)
+    assert (play(made, w[700:], first=700).max(axis=0) >= CROSSING).mean() <= 0.01
+
+
+def test_a_row_that_settled_while_it_was_held_learns_anew() -> None:
+    made = channel(2)
+    made.hold(np.array([0]))
+    play(made, residuals(43, 260, 2))
+    made.release(np.array([0]), 1000)
+    assert made.settled.tolist() == [False, True]
+
+
 def test_a_new_epoch_keeps_what_was_learned() -> None:
     made, w = channel(2), residuals(45, 260, 2)
     play(made, w)
