@@ -139,12 +139,12 @@ def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
         assert line == f"tessera replay: {path}: is not a folder; name the folder of a recording"
 
 
-@pytest.mark.parametrize("metric", ["nic_errors", "ecc_corrected"])
-def test_a_recording_of_counts_alone_says_that_nothing_can_be_judged(
+@pytest.mark.parametrize("metric", ["pcie_link_width", "device_lost"])
+def test_a_recording_of_states_or_events_alone_says_that_nothing_can_be_judged(
     tmp_path: Path, metric: str
 ) -> None:
     line = refusal(small(tmp_path / "r", rows(noise(12), metric)))
-    assert f"none of its metrics ({metric}) is a gauge or a counter; record one" in line
+    assert f"none of its metrics ({metric}) is a gauge, a counter or counted; record one" in line
 
 
 @pytest.mark.parametrize(

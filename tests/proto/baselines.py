@@ -19,7 +19,7 @@ def cell(**changes: object) -> Cell:
         "kappa": 1.1,
         "peers": 32,
         "validity": 1,
-        "reasons": ("not enough windows yet",),
+        "reasons": (("INFLATED", (1.25,), (25, 50)), ("FEW_WINDOWS", (), ())),
         "rho": 0.02,
         "outlying": 0.0,
         "recalibrated": False,
