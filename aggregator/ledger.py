@@ -12,7 +12,7 @@ import structlog
 from ..proto.schema import ingest
 from ..settings.clock import Clock
 from .decide.audit import Audit
-from .decide.verdicts import Transition
+from .decide.transition import Transition
 from .state.records import (
     AuditRecord,
     Batch,

@@ -10,7 +10,7 @@ from typing import Protocol
 from ..proto.messages import Freeze, Up1, Up2
 from .decide.explained import Explained
 from .decide.lives import Effect
-from .decide.verdicts import Transition
+from .decide.transition import Transition
 from .pipeline import StepResult
 from .state.fleet import Fleet
 from .state.records import Remembered

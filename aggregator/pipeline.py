@@ -23,7 +23,7 @@ from .decide.audit import Audit, of_epoch, of_fallen, of_freeze, of_plan
 from .decide.explained import Explained
 from .decide.judge import Judge
 from .decide.lives import Effect
-from .decide.verdicts import Transition
+from .decide.transition import Transition
 from .plan.abstain import Abstention, abstentions
 from .plan.cell import HIGH
 from .plan.planner import Planner

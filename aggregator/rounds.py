@@ -19,7 +19,7 @@ from ..settings.clock import Clock
 from .combine.histories import LARGEST_NUMBER
 from .config import AggregatorSettings
 from .decide.recalled import recalled
-from .decide.verdicts import Transition
+from .decide.transition import Transition
 from .hosts import Hosts
 from .ingest.inbox import Inbox
 from .ingest.session import Session

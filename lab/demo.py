@@ -22,7 +22,7 @@ from ..adapters.base import CounterSource
 from ..adapters.catalogue import default_catalogue
 from ..adapters.synthetic.faults import Fault
 from ..adapters.synthetic.fleet import FleetSpec, SyntheticFleet, SyntheticSource
-from ..aggregator.decide.verdicts import Transition
+from ..aggregator.decide.transition import Transition
 from ..settings.clock import SystemClock
 from ..settings.logs import start_logs
 from ..settings.refused import OneLine, Refused

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..adapters.recording import Recording
 from ..agent.warm import columns_of
-from ..aggregator.decide.verdicts import Transition
+from ..aggregator.decide.transition import Transition
 from ..aggregator.plan.warm import records, streams_of
 from ..engine.curation.validate import Curation
 from ..engine.knowledge import nothing, put

@@ -17,7 +17,7 @@ from ..adapters.topology.model import Topology
 from ..agent.config import AgentSettings
 from ..agent.runtime import Agent
 from ..aggregator.config import AggregatorSettings
-from ..aggregator.decide.verdicts import Transition
+from ..aggregator.decide.transition import Transition
 from ..aggregator.inputs import baseline_of
 from ..aggregator.pipelines import Pipelines
 from ..aggregator.runtime import Aggregator

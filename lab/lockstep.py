@@ -16,7 +16,7 @@ from ..agent.evidence import Evidence
 from ..agent.fold import Block, Fold
 from ..agent.rates import Rates
 from ..agent.warm import Warm
-from ..aggregator.decide.verdicts import Transition
+from ..aggregator.decide.transition import Transition
 from ..aggregator.pipeline import Pipeline, StepResult
 from ..aggregator.state.fleet import build_fleet
 from ..proto.baseline_file import Baseline

@@ -17,7 +17,7 @@ from ..adapters.document import BadDocument
 from ..adapters.recording import Recording
 from ..adapters.recording_read import read_recording, read_truth, refuse_strangers
 from ..adapters.scored import with_scores
-from ..aggregator.decide.verdicts import Transition
+from ..aggregator.decide.transition import Transition
 from ..aggregator.plan.abstain import Abstention
 from ..proto.baseline_file import Baseline, load_baseline
 from ..settings.refused import OneLine, Refused, warn

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..adapters.recording_read import Truth
-from ..aggregator.decide.verdicts import Transition
+from ..aggregator.decide.transition import Transition
 
 
 @dataclass(frozen=True, slots=True)

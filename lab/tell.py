@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from math import isfinite, isnan
 
 from ..aggregator.decide.lives import Effect
-from ..aggregator.decide.verdicts import Transition
+from ..aggregator.decide.transition import Transition
 from ..aggregator.plan.abstain import Abstention
 from .score import Score
 

@@ -13,7 +13,7 @@ from ...proto.messages import Freeze, Plan
 from ..plan.change import Fallen
 from ..plan.epochs import NewEpoch
 from .explained import CHANNELS, Books
-from .verdicts import Transition
+from .transition import Transition
 
 
 @dataclass(frozen=True, slots=True)

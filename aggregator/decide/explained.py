@@ -17,12 +17,13 @@ from ...engine.evalue import Validity
 from ...engine.merging import subtree
 from ...engine.moments import Tier
 from ...engine.peers import FEWEST
-from ..plan.planner import LEVEL, Parts, Planner
+from ..plan.parts import LEVEL, Parts
+from ..plan.planner import Planner
 from ..state.evidence import EvidenceTable
 from ..state.fleet import Fleet
 from ..state.standing import counting
 from .explain import in_words
-from .verdicts import Transition
+from .transition import Transition
 
 Bools = npt.NDArray[np.bool_]
 

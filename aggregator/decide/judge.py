@@ -14,7 +14,8 @@ from ...engine.evalue import Validity
 from ...engine.watch import Watched
 from ...proto.messages import Held
 from ..combine.temporal import Moved
-from ..plan.planner import LEVEL, Parts, Planner
+from ..plan.parts import LEVEL, Parts
+from ..plan.planner import Planner
 from ..state.evidence import EvidenceTable, Leading
 from ..state.fleet import Fleet
 from ..state.move import Move
@@ -23,7 +24,8 @@ from .explain import reason_demoted, reason_shorter
 from .explained import Books, Explained, explained, of_gone
 from .family import Selector
 from .lives import Effect, Life
-from .verdicts import Transition, Verdicts
+from .transition import Transition
+from .verdicts import Verdicts
 
 Ints = npt.NDArray[np.int64]
 

@@ -16,7 +16,7 @@ from ...adapters.catalogue import Metric
 from ...engine.evalue import Validity
 from ...engine.recovery import QUIET_SECONDS
 from ...engine.watch import Watched
-from ..plan.planner import LEVEL
+from ..plan.parts import LEVEL
 from ..state.evidence import Lead
 from ..state.move import GONE, Move
 from .explain import reason_lost, reason_recovered, reason_recovering, reason_relapsed

@@ -4,7 +4,7 @@ Apart from verdicts, which know nothing of a disk, and from the records, which k
 """
 
 from ..state.records import VerdictRecord
-from .verdicts import Transition
+from .transition import Transition
 
 
 def recalled(record: VerdictRecord) -> Transition:

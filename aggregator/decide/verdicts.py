@@ -4,66 +4,32 @@ Apart from selection, because a verdict is state: once open it stays what it was
 whatever the evidence does afterwards (statistics.md G5).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ..plan.planner import FAST, LEVEL
+from ..plan.parts import FAST, LEVEL
 from ..state.evidence import Lead, Leading
 from ..state.fleet import Fleet
 from ..state.move import Move
 from .explain import Passed, reason_by_hand, reason_closed, reason_opened
 from .family import Selection
 from .lives import Effect, Lives, TurnWord
+from .transition import (
+    ACTOR,
+    STATES,
+    Guarantee,
+    Transition,
+    TransitionWord,
+    closed,
+    differences,
+    level_word,
+    number,
+)
 
 Bools = npt.NDArray[np.bool_]
-
-TransitionWord = Literal["opened", "promoted", "relabelled", "recovering", "reopened", "closed"]
-State = Literal["open", "recovering", "closed"]
-Guarantee = Literal["controlled", "ranked"]
-Channel = Literal["change", "level", "fact", "temporal"]
-
-STATES: Final[Mapping[TurnWord, State]] = {
-    "recovering": "recovering",
-    "reopened": "open",
-    "closed": "closed",
-}
-ACTOR: Final = "tessera"  # who opens, promotes and folds; what persons do bears their own name
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """One step in a verdict's life. Times are seconds of the recording or of Unix time.
-
-    ``id`` names the verdict through all its steps and is never used again.
-    ``log_e`` is the log e-value by which the node was selected, in nats: of a controlled verdict
-    the adjusted running maximum, of a ranked one the merged value. ``metrics`` are those that
-    carried it, strongest first; ``since`` the likely onset. ``family`` is the score of what carried
-    most, "" where none did. ``state`` is what the verdict is from
-    this step on, ``turned`` when it became that; ``effect`` how large it was in this step, None
-    while nothing was seen after the opening; ``actor`` who did it.
-    """
-
-    transition: TransitionWord
-    node: str
-    level: str
-    channel: Channel
-    guarantee: Guarantee
-    validity_class: str
-    log_e: float
-    at: float
-    since: float
-    metrics: tuple[str, ...]
-    reason: str
-    id: str = ""
-    family: str = ""
-    state: State = "open"
-    turned: float = 0.0
-    effect: Effect | None = None
-    actor: str = ACTOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +63,7 @@ class Verdicts:
     def open_verdicts(self) -> tuple[Transition, ...]:
         """Return the last transition of every open verdict, in order of opening."""
         every = [*self._open.values(), *self._gone.values()]
-        return tuple(sorted(every, key=_number)) if self._gone else tuple(every)
+        return tuple(sorted(every, key=number)) if self._gone else tuple(every)
 
     def inherit(self, former: "Verdicts", move: Move) -> None:
         """Take over all open verdicts; one on a node that is gone stays as it is."""
@@ -117,11 +83,11 @@ class Verdicts:
         As (node, text) for the audit. The next number follows ``opened`` and all that were given.
         """
         held = {verdict.id: verdict for verdict in self.open_verdicts}
-        changes = tuple(_changes(held, told))
+        changes = tuple(differences(held, told))
         self._opened = max(self._opened, opened)
         row = {name: i for i, name in enumerate(self._fleet.rows)}
         self._open, self._gone = {}, {}
-        for verdict in sorted(told, key=_number):
+        for verdict in sorted(told, key=number):
             before = held.get(verdict.id, verdict)
             known = (before.guarantee, before.state) == (verdict.guarantee, verdict.state)
             last = before if known else verdict
@@ -142,7 +108,7 @@ class Verdicts:
             if row not in self.lives.by_row and made.channel in {"change", "level"} and known:
                 part = LEVEL if made.channel == "level" else FAST
                 lead = Lead("level", made.metrics, made.validity_class, made.since, part, known[0])
-                self.lives.begin(row, _number(made), made.at, lead, epoch=-1)
+                self.lives.begin(row, number(made), made.at, lead, epoch=-1)
 
     def of(self, row: int) -> Transition | None:
         """Return the last transition of the verdict that is open on ``row``, None if none is."""
@@ -232,7 +198,7 @@ class Verdicts:
         if gone is None:
             return None
         del self._gone[gone.node]
-        return replace(_closed(gone, at, said), actor=actor)
+        return replace(closed(gone, at, said), actor=actor)
 
     def update(self, at: float, selection: Selection, leading: Leading) -> list[Transition]:
         """Open, promote and fold verdicts after one selection at time ``at``."""
@@ -267,7 +233,7 @@ class Verdicts:
             above = self._explained(row, moment.selection)
             if above is not None and row not in self.lives.by_row:
                 lead = moment.leading.of(row, controlled=False)
-                self.lives.begin(row, _number(self._open[above]), moment.at, lead, epoch=-1)
+                self.lives.begin(row, number(self._open[above]), moment.at, lead, epoch=-1)
                 self.lives.fold(row, above)
 
     def _make(
@@ -297,7 +263,7 @@ class Verdicts:
         )
         self._open[row] = made
         epoch = int(moment.leading.parts.epochs[lead.part, lead.column, row])
-        self.lives.begin(row, _number(made), moment.at, lead, epoch)
+        self.lives.begin(row, number(made), moment.at, lead, epoch)
         return made
 
     def _reason(self, row: int, guarantee: Guarantee, lead: Lead, selection: Selection) -> str:
@@ -340,33 +306,5 @@ class Verdicts:
                 del self._open[row]
                 self.lives.fold(row, above)
                 reason = reason_closed(self._fleet.rows[above])
-                done.append(_closed(held, at, reason))
+                done.append(closed(held, at, reason))
         return done
-
-
-def _closed(held: Transition, at: float, reason: str) -> Transition:
-    return replace(
-        held, transition="closed", at=at, reason=reason, state="closed", turned=at, actor=ACTOR
-    )
-
-
-def _changes(
-    held: Mapping[str, Transition], told: Sequence[Transition]
-) -> Iterator[tuple[str, str]]:
-    """Yield in what ``held`` (by id) and ``told`` differ, as (node, text)."""
-    for verdict in told:
-        if verdict.id not in held:
-            yield verdict.node, f"{verdict.id} stays open with the evidence of its opening"
-    known = {verdict.id for verdict in told}
-    for verdict in held.values():
-        if verdict.id not in known:
-            yield verdict.node, f"{verdict.id} is not open: nobody was told of it, or it was closed"
-
-
-def _number(verdict: Transition) -> int:
-    return int(verdict.id[1:])
-
-
-def level_word(fleet: Fleet, row: int) -> str:
-    """Return "shard" for a shard, else the kind of the inner node."""
-    return "shard" if row < fleet.shard_count else fleet.kinds[row]

@@ -5,7 +5,6 @@ parts: which stream at which rung counts, with which weight and class.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from .counts import CountsBook
 from .epochs import Epochs
 from .level import LevelBook
 from .members import Members
+from .parts import LEVEL, SLOW, Parts, weights
 from .renewal import Renewal
 from .reports import Reports
 
@@ -29,24 +29,6 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Classes = npt.NDArray[np.int8]
-
-FAST, SLOW, LEVEL = 0, 1, 2  # first axis of the parts
-CHANGE_SHARE = 0.5  # weight of the change channel where a row has both channels
-FAST_SHARE = 0.5  # of the change channel's weight for means
-MEAN_SHARE = 0.5  # of the change channel's weight where a row has other scores beside means
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What is merged into each row: weights, classes, rungs and epochs, each (3, M, R).
-
-    The first axis is fast change, slow change, level; rung 0 is a part that does not exist.
-    """
-
-    weights: Floats
-    validity: Classes
-    rungs: Ints
-    epochs: Ints
 
 
 class Planner:
@@ -83,7 +65,7 @@ class Planner:
         self.counts = CountsBook(fleet, shortest)
         self.members = Members(fleet)
         paired = np.array([metric.paired for metric in fleet.metrics], dtype=np.bool_)
-        self._weights = _weights(self._rungs(), paired)
+        self._weights = weights(self._rungs(), paired)
         self._own_epochs = np.zeros(len(fleet.rows), dtype=np.int64)
         self._born = np.zeros(len(fleet.rows), dtype=np.int64)
         self._reports = Reports(len(fleet.rows), len(fleet.metrics))
@@ -326,30 +308,3 @@ def _windows(heard: Sequence[tuple[Ints, Outcome]]) -> tuple[Ints, dict[int, Flo
         for m in lengths
     }
     return np.concatenate([rows for rows, _ in heard]), sums
-
-
-def _weights(rungs: Ints, paired: Bools) -> Floats:
-    """Return the weights (3, M, R) of the parts, fixed for good: they add up to 1 for each row.
-
-    Half for each channel that the row has, within the change channel half for each rung, and
-    the metrics of a channel share alike. Columns that are not ``paired`` (M,), the scores beside
-    the mean and what is counted, take half of the change channel's weight together, all of it
-    where it has no means.
-    """
-    share = np.array([CHANGE_SHARE * FAST_SHARE, CHANGE_SHARE * (1 - FAST_SHARE), 1 - CHANGE_SHARE])
-    exists = rungs > 0
-    others = exists & ~paired[:, None]
-    weights = share[:, None, None] * _alike(exists & paired[:, None])
-    of_means = weights[:LEVEL].sum(axis=(0, 1))
-    means, beside = of_means > 0, others.any(axis=(0, 1))
-    weights[:LEVEL] *= np.where(beside, MEAN_SHARE, 1.0)
-    left = np.where(means, of_means * (1 - MEAN_SHARE), CHANGE_SHARE)
-    weights += left * others / np.maximum(others.sum(axis=(0, 1)), 1)
-    total = weights.sum(axis=(0, 1), keepdims=True)
-    return np.where(total > 0, weights / np.where(total > 0, total, 1.0), 0.0)
-
-
-def _alike(exists: Bools) -> Floats:
-    """Return what each of the columns that exist (…, M, R) has of 1."""
-    shared: Floats = exists / np.maximum(exists.sum(axis=-2, keepdims=True), 1)
-    return shared

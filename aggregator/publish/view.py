@@ -16,7 +16,7 @@ from ...proto.messages import Freeze
 from ...proto.pack import floored
 from ...proto.schema import console
 from ..decide.lives import Effect
-from ..decide.verdicts import Transition
+from ..decide.transition import Transition
 from ..state.fleet import NODES_HOST, Fleet
 from ..state.standing import Standing
 from .layout import layout

@@ -54,7 +54,8 @@ from ..decide.audit import Audit
 from ..decide.family import Selector
 from ..decide.judge import Judge
 from ..decide.lives import Effect, Life, Lives
-from ..decide.verdicts import Transition, Verdicts
+from ..decide.transition import Transition
+from ..decide.verdicts import Verdicts
 from ..pipeline import Pipeline, Ways
 from ..plan.cell import ChangeCell
 from ..plan.change import ChangeBook, Fallen
@@ -65,7 +66,8 @@ from ..plan.level import LevelBook
 from ..plan.level_cell import LevelCell
 from ..plan.members import Members
 from ..plan.monitor import Monitor
-from ..plan.planner import Parts, Planner
+from ..plan.parts import Parts
+from ..plan.planner import Planner
 from ..plan.renewal import Renewal
 from ..plan.reports import Reports
 from .evidence import EvidenceTable

@@ -14,7 +14,8 @@ from ...engine.evalue import EValues, Validity
 from ...engine.merging import two_values
 from ...engine.outcome import Outcome
 from ..combine.temporal import Moved
-from ..plan.planner import LEVEL, Parts, Planner
+from ..plan.parts import LEVEL, Parts
+from ..plan.planner import Planner
 from .fleet import Fleet
 from .move import Move
 

@@ -15,7 +15,8 @@ from ...engine.evalue import Validity
 from ...engine.moments import Tier
 from ...engine.peers import FEWEST
 from ...proto.messages import Freeze
-from ..plan.planner import LEVEL, Parts, Planner
+from ..plan.parts import LEVEL, Parts
+from ..plan.planner import Planner
 from .evidence import EvidenceTable
 from .fleet import Fleet
 

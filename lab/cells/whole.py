@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ...adapters.catalogue import default_catalogue
 from ...adapters.synthetic.faults import Fault
 from ...adapters.synthetic.fleet import SyntheticFleet, null_fleet
-from ...aggregator.decide.verdicts import Transition
+from ...aggregator.decide.transition import Transition
 from ..lockstep import Lockstep
 from .count import Tally, Target
 from .grid import Planned

@@ -15,7 +15,7 @@ from tessera.adapters.topology.model import Edge, Node, Topology
 from tessera.agent.evidence import Evidence
 from tessera.agent.fold import Block, Fold
 from tessera.aggregator.decide.audit import Audit
-from tessera.aggregator.decide.verdicts import Transition
+from tessera.aggregator.decide.transition import Transition
 from tessera.aggregator.pipeline import Pipeline, StepResult
 from tessera.aggregator.state.fleet import Fleet, build_fleet
 from tessera.engine.level import LevelReport

@@ -12,7 +12,7 @@ import numpy as np
 
 from tessera.agent.evidence import Evidence
 from tessera.agent.fold import Block
-from tessera.aggregator.decide.verdicts import Transition
+from tessera.aggregator.decide.transition import Transition
 from tessera.aggregator.runtime import Aggregator
 from tessera.proto import decode, encode
 from tessera.proto.schema import ingest  # noqa: TC001 - as everywhere here

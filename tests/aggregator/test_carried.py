@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tessera.adapters.catalogue import Metric
 from tessera.adapters.synthetic.faults import Fault
 from tessera.adapters.synthetic.fleet import FleetSpec, SyntheticFleet
-from tessera.aggregator.decide.verdicts import Transition
+from tessera.aggregator.decide.transition import Transition
 from tessera.aggregator.pipeline import Pipeline
 from tessera.aggregator.state.fleet import Fleet, build_fleet
 from tessera.proto.messages import Inventory, ShardRow

@@ -6,7 +6,7 @@ import numpy as np
 
 from tessera.adapters.synthetic.faults import Fault
 from tessera.adapters.synthetic.fleet import FleetSpec, MetricSpec, SyntheticFleet
-from tessera.aggregator.decide.verdicts import Transition
+from tessera.aggregator.decide.transition import Transition
 from tessera.aggregator.state.standing import FROZEN
 from tessera.engine.evalue import Validity
 from tessera.proto.messages import Freeze

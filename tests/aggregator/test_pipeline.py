@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tessera.adapters.synthetic.faults import Fault
 from tessera.adapters.synthetic.fleet import FleetSpec, MetricSpec, SyntheticFleet
 from tessera.agent.fold import Block
-from tessera.aggregator.decide.verdicts import Transition
+from tessera.aggregator.decide.transition import Transition
 from tessera.aggregator.pipeline import Pipeline
 from tessera.engine.evalue import Validity
 from tessera.lab.lockstep import Lockstep

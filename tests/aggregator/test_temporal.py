@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tessera.adapters.synthetic.fleet import CommonSpec, FleetSpec, MetricSpec, SyntheticFleet
-from tessera.aggregator.decide.verdicts import Transition
+from tessera.aggregator.decide.transition import Transition
 from tessera.aggregator.pipeline import Pipeline
 from tessera.lab.lockstep import Lockstep
 from tessera.proto.messages import Freeze

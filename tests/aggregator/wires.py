@@ -16,7 +16,7 @@ from tessera.adapters.catalogue import Metric, apply_transform
 from tessera.adapters.synthetic.fleet import SyntheticFleet
 from tessera.agent.evidence import Evidence
 from tessera.agent.fold import Block, Fold
-from tessera.aggregator.decide.verdicts import Transition
+from tessera.aggregator.decide.transition import Transition
 from tessera.aggregator.pipeline import Pipeline, StepResult
 from tessera.aggregator.state.fleet import build_fleet
 from tessera.proto.messages import Down, Inventory, Plan, ShardRow, Up1, Up2

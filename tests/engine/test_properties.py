@@ -5,7 +5,6 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
-import msgpack  # type: ignore[import-untyped]  # it ships no types
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import tessera.engine
+from tessera.agent.packed import packed, unpacked
 from tessera.engine.arrays import Bools, Floats, Ints
 from tessera.engine.bets import normal_score_bets, normal_scores, side_weights
 from tessera.engine.evalue import EValues, Validity
@@ -49,7 +49,7 @@ def kept(phi: float) -> tuple[bytes, Floats]:
     """Return a table that has learned, as a checkpoint keeps it, and the blocks it has seen."""
     made, x = opened(phi=phi), values(7, LEARNED)
     play(made, x)
-    return msgpack.packb(snapshot(made, ENGINE)), x
+    return packed(snapshot(made, ENGINE)), x
 
 
 def learned(phi: float) -> Streams:
@@ -57,9 +57,9 @@ def learned(phi: float) -> Streams:
     return again(kept(phi)[0])
 
 
-def again(packed: bytes) -> Streams:
+def again(data: bytes) -> Streams:
     """Return the table of a checkpoint."""
-    made = restored(msgpack.unpackb(packed), ENGINE)
+    made = restored(unpacked(data), ENGINE)
     assert isinstance(made, Streams)
     return made
 
@@ -126,10 +126,10 @@ def test_a_table_restored_at_any_instant_goes_on_to_the_last_bit(
     x[LEARNED:, 2] += 0.08
     made = opened(phi=phi)
     play(made, x[:cut])
-    copy = again(msgpack.packb(snapshot(made, ENGINE)))
+    copy = again(packed(snapshot(made, ENGINE)))
     for one, other in zip(play(made, x[cut:], cut), play(copy, x[cut:], cut), strict=True):
-        assert msgpack.packb(snapshot(one)) == msgpack.packb(snapshot(other))
-    assert msgpack.packb(snapshot(made)) == msgpack.packb(snapshot(copy))
+        assert packed(snapshot(one)) == packed(snapshot(other))
+    assert packed(snapshot(made)) == packed(snapshot(copy))
 
 
 @settings(max_examples=12)
@@ -139,10 +139,10 @@ def test_a_betting_table_restored_at_any_instant_goes_on_to_the_last_bit(
 ) -> None:
     made, x = learned(phi), later(seed, phi, 0.1)
     play(made, x[:cut], LEARNED)
-    copy, first = again(msgpack.packb(snapshot(made, ENGINE))), LEARNED + cut
+    copy, first = again(packed(snapshot(made, ENGINE))), LEARNED + cut
     for one, other in zip(play(made, x[cut:], first), play(copy, x[cut:], first), strict=True):
-        assert msgpack.packb(snapshot(one)) == msgpack.packb(snapshot(other))
-    assert msgpack.packb(snapshot(made)) == msgpack.packb(snapshot(copy))
+        assert packed(snapshot(one)) == packed(snapshot(other))
+    assert packed(snapshot(made)) == packed(snapshot(copy))
 
 
 # How streams are put together into arrays changes nothing.

@@ -5,12 +5,12 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
-import msgpack  # type: ignore[import-untyped]  # it ships no types
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tessera.engine
+from tessera.agent.packed import packed, unpacked
 from tessera.engine.arrays import Floats, Ints
 from tessera.engine.joint_rows import Together
 from tessera.engine.outcome import Outcome
@@ -65,12 +65,12 @@ def kept() -> bytes:
     """Return a table whose streams all bet, as a checkpoint keeps it."""
     made = opened(keys(ROWS, len(DIRECTION)))
     play(made, blocks(7, LEARNED))
-    return bytes(msgpack.packb(snapshot(made, ENGINE)))
+    return packed(snapshot(made, ENGINE))
 
 
-def again(packed: bytes) -> Streams:
+def again(data: bytes) -> Streams:
     """Return the table of a checkpoint."""
-    made = restored(msgpack.unpackb(packed), ENGINE)
+    made = restored(unpacked(data), ENGINE)
     assert isinstance(made, Streams)
     return made
 
@@ -105,10 +105,10 @@ def test_every_kind_of_stream_bets() -> None:
 def test_it_goes_on_to_the_last_bit_from_any_instant(seed: int, cut: int) -> None:
     made, x = again(kept()), later(seed)
     play(made, x[:cut], LEARNED)
-    copy, first = again(msgpack.packb(snapshot(made, ENGINE))), LEARNED + cut
+    copy, first = again(packed(snapshot(made, ENGINE))), LEARNED + cut
     for one, other in zip(play(made, x[cut:], first), play(copy, x[cut:], first), strict=True):
-        assert msgpack.packb(snapshot(one)) == msgpack.packb(snapshot(other))
-    assert msgpack.packb(snapshot(made)) == msgpack.packb(snapshot(copy))
+        assert packed(snapshot(one)) == packed(snapshot(other))
+    assert packed(snapshot(made)) == packed(snapshot(copy))
 
 
 @settings(max_examples=2)

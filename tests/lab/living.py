@@ -17,7 +17,7 @@ from tessera.adapters.recording_write import Chunk, Outline, write_recording
 from tessera.adapters.sources import SourceOptions, open_source
 from tessera.adapters.synthetic.faults import Fault
 from tessera.adapters.synthetic.fleet import FleetSpec, SyntheticFleet
-from tessera.aggregator.decide.verdicts import Transition
+from tessera.aggregator.decide.transition import Transition
 from tessera.aggregator.pipeline import Pipeline
 from tessera.lab.live import Live
 

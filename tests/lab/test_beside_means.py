@@ -6,7 +6,7 @@ import pytest
 from tessera.adapters.catalogue import Metric, default_catalogue
 from tessera.adapters.scored import with_scores
 from tessera.adapters.topology.model import Edge, Node, Topology
-from tessera.aggregator.decide.verdicts import Transition
+from tessera.aggregator.decide.transition import Transition
 from tessera.aggregator.state.checkpoint import pack, unpack
 from tessera.engine.arrays import Floats
 from tessera.lab.lockstep import Lockstep

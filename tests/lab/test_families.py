@@ -13,7 +13,7 @@ from tessera.adapters.scored import with_scores
 from tessera.adapters.sources import SourceOptions, open_source
 from tessera.adapters.synthetic.faults import parse_fault
 from tessera.adapters.synthetic.fleet import FleetSpec, SyntheticFleet, null_fleet
-from tessera.aggregator.decide.verdicts import Transition
+from tessera.aggregator.decide.transition import Transition
 from tessera.aggregator.pipeline import Pipeline
 from tessera.lab.live import Live
 from tessera.lab.lockstep import Lockstep

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tessera.aggregator.decide.lives import Effect
-from tessera.aggregator.decide.verdicts import Transition
+from tessera.aggregator.decide.transition import Transition
 from tessera.lab.live import Live
 from tessera.lab.replay import Player
 from tessera.lab.ticks import ticks_of

@@ -10,7 +10,7 @@ import pytest
 from tessera.adapters.catalogue import Metric
 from tessera.adapters.synthetic.faults import Fault
 from tessera.adapters.synthetic.fleet import FleetSpec, MetricSpec, SyntheticFleet
-from tessera.aggregator.decide.verdicts import Transition
+from tessera.aggregator.decide.transition import Transition
 from tessera.lab.lockstep import Lockstep
 
 BLOCK = 30.0  # seconds: a tick is a block, and half an hour 60 of them

@@ -1,7 +1,7 @@
 from typing import Literal
 
 from tessera.adapters.recording_read import Truth
-from tessera.aggregator.decide.verdicts import Transition
+from tessera.aggregator.decide.transition import Transition
 from tessera.lab.score import Score, score
 
 

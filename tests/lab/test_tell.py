@@ -5,7 +5,7 @@ from math import inf, nan
 import pytest
 
 from tessera.aggregator.decide.lives import Effect
-from tessera.aggregator.decide.verdicts import Transition
+from tessera.aggregator.decide.transition import Transition
 from tessera.aggregator.plan.abstain import Abstention
 from tessera.lab.score import Score
 from tessera.lab.tell import (

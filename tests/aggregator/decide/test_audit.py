@@ -7,7 +7,7 @@ import pytest
 from tessera.aggregator.decide.audit import of_epoch, of_fallen, of_freeze, of_plan, of_transition
 from tessera.aggregator.decide.explained import Books
 from tessera.aggregator.decide.family import Selector
-from tessera.aggregator.decide.verdicts import Guarantee, Transition, TransitionWord
+from tessera.aggregator.decide.transition import Guarantee, Transition, TransitionWord
 from tessera.aggregator.pipeline import Pipeline
 from tessera.aggregator.plan.change import Fallen
 from tessera.aggregator.plan.epochs import NewEpoch

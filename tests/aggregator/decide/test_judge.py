@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tessera.aggregator.decide.judge import Judge
-from tessera.aggregator.decide.verdicts import Transition
-from tessera.aggregator.plan.planner import LEVEL, Parts, Planner
+from tessera.aggregator.decide.transition import Transition
+from tessera.aggregator.plan.parts import LEVEL, Parts
+from tessera.aggregator.plan.planner import Planner
 from tessera.aggregator.state.evidence import EvidenceTable
 from tessera.aggregator.state.move import Move
 from tessera.engine.evalue import Validity

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tessera.aggregator.decide.lives import Effect, Lives
-from tessera.aggregator.plan.planner import FAST, LEVEL
+from tessera.aggregator.plan.parts import FAST, LEVEL
 from tessera.aggregator.state.evidence import Lead
 from tessera.aggregator.state.move import Move
 from tessera.engine.watch import Watched

@@ -3,7 +3,7 @@ from dataclasses import fields
 import pytest
 
 from tessera.aggregator.decide.recalled import recalled
-from tessera.aggregator.decide.verdicts import Transition
+from tessera.aggregator.decide.transition import Transition
 from tessera.aggregator.state.records import Change, VerdictRecord
 
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from tessera.aggregator.decide.family import Selector
-from tessera.aggregator.decide.verdicts import Transition, Verdicts, level_word
-from tessera.aggregator.plan.planner import Parts, Planner
+from tessera.aggregator.decide.transition import Transition, level_word
+from tessera.aggregator.decide.verdicts import Verdicts
+from tessera.aggregator.plan.planner import Planner
 from tessera.aggregator.state.evidence import EvidenceTable, Leading
 from tessera.engine.evalue import EValues, Validity
 from tessera.engine.selection import sup_fdr_adjust
@@ -26,7 +27,7 @@ class Story:
         self._selector = Selector(self.fleet, 0.1)
         self._table = EvidenceTable(self.fleet)
         self._planner = Planner(self.fleet, shortest=1, horizon=1e3)
-        self._parts: Parts = self._planner.parts()
+        self._parts = self._planner.parts()
         self._parts.validity[:] = Validity.CONSTRUCTION
         self._at = 0.0
 

@@ -4,7 +4,8 @@ import pytest
 
 from tessera.adapters.catalogue import default_catalogue
 from tessera.aggregator.plan.counts import LOOK_EACH, CountsBook
-from tessera.aggregator.plan.planner import LEVEL, Planner
+from tessera.aggregator.plan.parts import LEVEL
+from tessera.aggregator.plan.planner import Planner
 from tessera.aggregator.state.fleet import Fleet
 from tessera.aggregator.state.move import Move
 from tessera.engine.counts import ODDS

@@ -7,7 +7,8 @@ from tessera.adapters.scored import judged_together, with_scores
 from tessera.aggregator.plan.change import ChangeBook
 from tessera.aggregator.plan.epochs import Epochs
 from tessera.aggregator.plan.joint import joint_column, moved_together, shared_rungs
-from tessera.aggregator.plan.planner import FAST, Planner
+from tessera.aggregator.plan.parts import FAST
+from tessera.aggregator.plan.planner import Planner
 from tessera.engine.arrays import Floats
 from tessera.engine.calibration import block_correlation
 from tessera.engine.evalue import Validity

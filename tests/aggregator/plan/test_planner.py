@@ -5,7 +5,8 @@ import numpy.typing as npt
 import pytest
 
 from tessera.aggregator.combine.peers import Summaries
-from tessera.aggregator.plan.planner import FAST, LEVEL, Planner
+from tessera.aggregator.plan.parts import FAST, LEVEL
+from tessera.aggregator.plan.planner import Planner
 from tessera.engine.evalue import Validity
 from tessera.engine.outcome import Outcome
 from tessera.proto.messages import Held

@@ -8,7 +8,8 @@ import pytest
 from tessera.adapters.metric import Metric
 from tessera.adapters.scored import scored
 from tessera.aggregator.plan.abstain import Abstention, abstentions
-from tessera.aggregator.plan.planner import FAST, LEVEL, SLOW, Planner
+from tessera.aggregator.plan.parts import FAST, LEVEL, SLOW
+from tessera.aggregator.plan.planner import Planner
 
 from ..fleets import POWER, STEP_TIME, flat, fleet_of, outcome
 

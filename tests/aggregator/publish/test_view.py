@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tessera.aggregator.decide.lives import Effect
-from tessera.aggregator.decide.verdicts import Transition
+from tessera.aggregator.decide.transition import Transition
 from tessera.aggregator.publish.view import Encoded, HostNote, Moment, Shown, Views
 from tessera.aggregator.state.fleet import Fleet, build_fleet
 from tessera.aggregator.state.standing import Standing

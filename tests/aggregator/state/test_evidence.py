@@ -5,7 +5,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tessera.aggregator.plan.planner import FAST, LEVEL, SLOW, Parts, Planner
+from tessera.aggregator.plan.parts import FAST, LEVEL, SLOW, Parts
+from tessera.aggregator.plan.planner import Planner
 from tessera.aggregator.state.evidence import EvidenceTable, Lead
 from tessera.engine.evalue import Validity
 from tessera.engine.outcome import Outcome

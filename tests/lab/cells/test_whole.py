@@ -3,7 +3,7 @@ from math import inf, log
 import numpy as np
 import pytest
 
-from tessera.aggregator.decide.verdicts import Transition
+from tessera.aggregator.decide.transition import Transition
 from tessera.lab.cells.count import counts, joined, seed_of
 from tessera.lab.cells.whole import (
     LAYOUTS,
