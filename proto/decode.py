@@ -14,18 +14,15 @@ import numpy.typing as npt
 from . import held as open_rows
 from . import refuse
 from .columns import Laid, joined
+from .decode_plan import plan
 from .messages import (
     Bits,
-    ChangePlan,
-    CountsPlan,
     Down,
     Float32s,
     Freeze,
     Inventory,
     LevelNotes,
-    LevelPlan,
     PathNode,
-    Plan,
     RawTicks,
     ShardRow,
     Up1,
@@ -33,6 +30,8 @@ from .messages import (
 )
 from .pack import BadMessage, Where, unpack
 from .schema import ingest
+
+__all__ = ["downs", "freeze", "inventory", "plan", "raw_ticks", "up1", "up2"]
 
 Ints = npt.NDArray[np.int64]
 Shape = tuple[int, int]  # shards and metrics of the inventory that a message follows
@@ -65,32 +64,6 @@ def inventory(message: ingest.Inventory) -> Inventory:
     refuse.each_once((row.id for row in found.shards), ("Inventory", "shards"))
     refuse.each_once(found.metrics, ("Inventory", "streams"))
     return found
-
-
-def plan(message: ingest.Plan) -> Plan:
-    """Return what the aggregator orders; an epoch of 0 is the same as none and left out."""
-    rows, groups = message.shards, {row.group for row in message.shards}
-    refuse.each_once((row.shard for row in rows), ("Plan", "shards"))
-    for group in sorted(groups - message.needed.keys()):
-        raise BadMessage(("Plan", "needed"), f"says nothing of group {group!r:.60}")
-    for metric, side in message.direction.items():
-        if side not in (-1, 0, 1):
-            raise BadMessage(("Plan", "direction"), f"{metric!r:.60} has {side}, not -1, 0 or 1")
-    return Plan(
-        id=refuse.whole(message.id, ("Plan", "id")),
-        groups={_name(r.shard, "shard"): _name(r.group, "group") for r in rows},
-        pools={r.shard: _name(r.pool, "pool") for r in rows},
-        needed={_name(g, "needed"): (n.change, n.level) for g, n in message.needed.items()},
-        change=tuple(_change(cell) for cell in message.change),
-        level=tuple(_level(cell) for cell in message.level),
-        horizon=refuse.number(message.horizon_seconds, ("Plan", "horizon_seconds"), 1.0),
-        from_block={_rung(r, "Plan"): _block(b, r, "Plan") for r, b in message.from_block.items()},
-        epochs={r.shard: refuse.whole(r.epoch, ("Plan", "epoch")) for r in rows if r.epoch},
-        direction={_name(m, "direction"): side for m, side in message.direction.items()},
-        counts=tuple(_counts_plan(cell) for cell in message.counts),
-        held=open_rows.held_rows(message),
-        born={r.shard: refuse.whole(r.born, ("Plan", "born")) for r in rows if r.born},
-    )
 
 
 def up1(message: ingest.Up1, host: str, shape: Shape) -> Up1:
@@ -227,42 +200,6 @@ def _shard(row: ingest.Shard) -> ShardRow:
     )
 
 
-def _change(cell: ingest.ChangePlan) -> ChangePlan:
-    own = ("ChangePlan", "stream_kappa")
-    return ChangePlan(
-        metric=refuse.name(cell.metric, ("ChangePlan", "metric")),
-        pool=refuse.name(cell.pool, ("ChangePlan", "pool")),
-        rung=_rung(cell.rung, "ChangePlan"),
-        phi=refuse.number(cell.phi, ("ChangePlan", "phi"), 0.0, 1.0, unknown=True),
-        kappa=refuse.number(cell.kappa, ("ChangePlan", "kappa"), 1.0, unknown=True),
-        epoch=refuse.whole(cell.epoch, ("ChangePlan", "epoch")),
-        stream_kappa={
-            refuse.name(s, own): refuse.number(k, own, 1.0) for s, k in cell.stream_kappa.items()
-        },
-    )
-
-
-def _level(cell: ingest.LevelPlan) -> LevelPlan:
-    return LevelPlan(
-        metric=refuse.name(cell.metric, ("LevelPlan", "metric")),
-        group=refuse.name(cell.group, ("LevelPlan", "group")),
-        rung=_rung(cell.rung, "LevelPlan"),
-        margin=refuse.number(cell.margin, ("LevelPlan", "margin"), refuse.POSITIVE),
-        largest_lambda=refuse.number(cell.largest_lambda, ("LevelPlan", "largest_lambda"), 0.0),
-        epoch=refuse.whole(cell.epoch, ("LevelPlan", "epoch")),
-    )
-
-
-def _counts_plan(cell: ingest.CountsPlan) -> CountsPlan:
-    return CountsPlan(
-        metric=refuse.name(cell.metric, ("CountsPlan", "metric")),
-        group=refuse.name(cell.group, ("CountsPlan", "group")),
-        rung=_rung(cell.rung, "CountsPlan"),
-        odds=refuse.number(cell.odds, ("CountsPlan", "odds"), 1.0),
-        epoch=refuse.whole(cell.epoch, ("CountsPlan", "epoch")),
-    )
-
-
 def _total(summary: ingest.Summary, columns: int) -> Float32s | None:
     if not summary.HasField("total"):
         return None
@@ -310,10 +247,6 @@ def _review(report: ingest.LevelReport, shape: Shape) -> LevelNotes:
         runs=runs,
         plusses=_small(report.plusses, runs.shape, ("LevelReport", "plusses")),
     )
-
-
-def _name(value: str, field: str) -> str:
-    return refuse.name(value, ("Plan", field))
 
 
 def _rung(value: int, message: str) -> int:
