@@ -359,6 +359,8 @@ class Pipeline:
         lived, said = self._judge.live(now, self._planner, self._parts, self._evidence)
         if lived:
             self._heed()  # what was closed is not selected again with the evidence that it had
+            if any((step.channel, step.state) == ("temporal", "closed") for step in lived):
+                self._blocks.temporal.restart()
         if self._evidence.highest() >= HIGH:
             change, open_rows = self._planner.change, self._judge.verdicts.open_rows()
             if change.hear_crossings(self._evidence.log_m(), open_rows):

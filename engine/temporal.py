@@ -132,6 +132,10 @@ class TemporalChannel:
         """Return the blocks after which a stream may bet at the earliest."""
         return LEARNING + self.calibration
 
+    def restart(self, rows: Ints) -> None:
+        """Begin a new epoch of ``rows`` (r,): M = 1, and what they have learned goes on."""
+        self.mixture.restart(rows, self.mixture.horizon[rows])
+
     def forget(self, rows: Ints) -> None:
         """Let ``rows`` be as if just opened: M = 1, nothing learned."""
         n = len(rows)

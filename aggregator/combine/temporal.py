@@ -124,6 +124,11 @@ class Temporal:
             since=onset * float(lead.rung) if onset >= 0 else float("nan"),
         )
 
+    def restart(self) -> None:
+        """Let M = 1 everywhere and go on from what is known: its verdict was closed."""
+        for held in self._columns.values():
+            held.channel.restart(np.array([0]))
+
     def words(self) -> Iterator[str]:
         """Yield what becomes of the root's metrics, those alike in one sentence."""
         for what, metrics in self._by_state().items():

@@ -262,8 +262,9 @@ class Verdicts:
             family=lead.family,
         )
         self._open[row] = made
-        epoch = int(moment.leading.parts.epochs[lead.part, lead.column, row])
-        self.lives.begin(row, number(made), moment.at, lead, epoch)
+        if lead.part >= 0:  # the root's own past is no part: no stream of it can be held
+            epoch = int(moment.leading.parts.epochs[lead.part, lead.column, row])
+            self.lives.begin(row, number(made), moment.at, lead, epoch)
         return made
 
     def _reason(self, row: int, guarantee: Guarantee, lead: Lead, selection: Selection) -> str:

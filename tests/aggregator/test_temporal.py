@@ -62,6 +62,11 @@ def test_power_a_still_fleet_that_moves_is_named_once_at_the_root_and_nothing_be
     assert (told.guarantee, told.validity_class) == ("ranked", "none")
     assert told.reason.startswith("the whole fleet moved: power_watts has changed against its own")
     assert abs(told.since - MOVED * EVERY) <= 1800.0
+    pipeline.close(told.id, "rw", "a new workload")
+    at = told.at + 1e6
+    closed = pipeline.step(at, []).transitions or pipeline.step(at + 1.0, []).transitions
+    assert [(t.transition, t.node, t.actor) for t in closed] == [("closed", "cluster", "rw")]
+    assert pipeline.open == ()
 
 
 @pytest.mark.slow
