@@ -66,7 +66,7 @@ def test_power_a_still_fleet_that_moves_is_named_once_at_the_root_and_nothing_be
     at = told.at + 1e6
     closed = pipeline.step(at, []).transitions or pipeline.step(at + 1.0, []).transitions
     assert [(t.transition, t.node, t.actor) for t in closed] == [("closed", "cluster", "rw")]
-    assert pipeline.open == ()
+    assert not pipeline.open_verdicts
 
 
 @pytest.mark.slow
