@@ -15,6 +15,7 @@ from ...engine.evalue import Validity
 from ...engine.level import REMEMBERED, LevelReport
 from ...engine.margin import (
     LEVEL_LAMBDAS,
+    MOST_LAG_ONE,
     Gate,
     effective_margin,
     gate,
@@ -165,7 +166,12 @@ class LevelBook:
         j, now = cell.column, self._margin(cell)
         spread = healthy_spread(notes.median[self._spread_rows(cell) & ~open_rows, j])
         margin = effective_margin(self._default(cell), spread)
-        if margin is None:
+        wider = margin is None or margin > WIDENED * now
+        well = ~open_rows & np.isfinite(notes.median[:, j])
+        if wider and self._longer(cell) and self._remembering(cell, notes, well):
+            why = "medians of blocks that remember are apart without any spread"
+            self._lengthen(cell, why)
+        elif margin is None:
             why = f"heterogeneous_group: spread {spread:.3g} asks for more than four margins"
             self._close(cell, why)
             cell.margin = None
@@ -207,7 +213,7 @@ class LevelBook:
 
     def _apply(self, cell: LevelCell, verdict: Gate) -> None:
         if verdict.validity == Validity.NONE:
-            self._lengthen(cell, verdict)
+            self._lengthen(cell, verdict.reason)
             return
         if cell.needs_epoch(verdict):
             self._close(cell, verdict.reason)
@@ -215,12 +221,21 @@ class LevelBook:
         cell.validity = cell.best = verdict.validity
         cell.reason = verdict.reason
 
-    def _lengthen(self, cell: LevelCell, verdict: Gate) -> None:
+    def _remembering(self, cell: LevelCell, notes: LevelReport, well: Bools) -> bool:
+        """Say whether the contrasts of a cell's ``well`` rows (R,) plainly follow one another."""
+        rows = np.flatnonzero(well & self._pool_rows(cell))
+        lag = group_lag(notes.lag_one[rows, cell.column], _remembered(notes)[rows, cell.column])
+        return bool(lag > MOST_LAG_ONE)
+
+    def _longer(self, cell: LevelCell) -> list[int]:
+        return [rung for rung in LADDER if rung >= LONGER * cell.rung]
+
+    def _lengthen(self, cell: LevelCell, reason: str) -> None:
         """Move to the next longer block and judge it anew, or abstain when there is none."""
-        longer = [rung for rung in LADDER if rung >= LONGER * cell.rung]
-        self._close(cell, verdict.reason)
+        longer = self._longer(cell)
+        self._close(cell, reason)
         if longer:
-            cell.rung, cell.reviewed = longer[0], 0
+            cell.rung, cell.reviewed, cell.margin = longer[0], 0, self._default(cell)
             cell.best, cell.largest_lambda = Validity.CONSTRUCTION, LEVEL_LAMBDAS[-1]
         else:
             cell.margin = None
