@@ -168,6 +168,23 @@ def test_memory_moves_the_channel_to_a_longer_block() -> None:
     assert cell_of(book).validity == Validity.CONSTRUCTION
 
 
+def test_power_medians_apart_by_memory_move_to_longer_blocks_and_the_first_margin() -> None:
+    book = twelve()
+    first = cell_of(book).margin
+    remembering = replace(spread(0.08), lag_one=np.full(spread(0.08).median.shape, 0.8))
+    book.review(1, remembering, nobody())
+    assert (cell_of(book).rung, cell_of(book).margin) == (5, first)
+    assert "remember" in cell_of(book).reason
+    assert book.review(5, notes(SHARDS + 1), nobody())
+    assert cell_of(book).validity == Validity.CONSTRUCTION
+
+
+def test_null_unequals_without_memory_still_abstain_at_the_block_they_have() -> None:
+    book = twelve()
+    book.review(1, replace(spread(0.08), lag_one=np.full(spread(0.08).median.shape, 0.2)), nobody())
+    assert (cell_of(book).rung, cell_of(book).margin) == (1, None)
+
+
 def test_memory_beyond_the_longest_block_ends_the_channel() -> None:
     book, tried = twelve(), []
     while cell_of(book).margin is not None:
