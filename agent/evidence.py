@@ -160,8 +160,9 @@ class Evidence:
         state = self._rungs.get(rung) or self._open(rung, due)
         for plan in (p for p in due if p.id > state.obeyed and p.id >= state.plan.id):
             groups, born = self._groups(plan), self._born(plan)
-            other = (groups != state.groups) | (born > state.born)  # other peers, another regime
+            other = groups != state.groups
             state.streams.anew(np.flatnonzero(other))
+            state.streams.relearn(np.flatnonzero((born > state.born) & ~other))
             state.plan, state.obeyed, state.born = plan, plan.id, born
             state.groups, state.needed = groups, self._needed(plan)
             holds = self._holds(plan, rung)

@@ -54,6 +54,7 @@ class JointChannel:
         self._windows = WindowSums.start(n)
         self._memory = Memory.start(n)
         self.held = np.zeros(n, dtype=np.bool_)
+        self._late = np.zeros(n, dtype=np.bool_)  # learned at least in part while it was held
         self._aside = Ranks.start(n)  # what held rows had counted when their verdict opened
         upward = side_weights(np.ones(n, dtype=np.int64))
         self.mixture = OnsetMixture.start(upward, np.full(n, horizon, dtype=np.int64))
@@ -116,6 +117,7 @@ class JointChannel:
         self._vectors[rows], self._distances[rows] = np.nan, np.nan
         put_rows(self._ranks, rows, Ranks.start(count))
         put_rows(self._aside, rows, Ranks.start(count))
+        self._late[rows] = self.held[rows]
         put_rows(self._windows, rows, WindowSums.start(count))
         put_rows(self._memory, rows, Memory.start(count))
         self.mixture.restart(rows, self.mixture.horizon[rows])
@@ -124,16 +126,17 @@ class JointChannel:
         """Set aside what ``rows`` have counted until now; they go on betting and counting."""
         put_rows(self._aside, rows, take_rows(self._ranks, rows))
         self.held[rows] = True
+        self._late[rows] = ~self.settled[rows]
 
     def release(self, rows: Ints, horizon: int) -> None:
         """Let ``rows`` go on from what was set aside for them, with M = 1 (G5).
 
-        One that settled while it was held has learned its knots from an ill row: it learns anew.
+        One that was still learning when it was held has learned from an ill row: it learns anew.
         """
         put_rows(self._ranks, rows, take_rows(self._aside, rows))
         self.held[rows] = False
         self.restart(rows, horizon)
-        self.forget(rows[self.settled[rows] & np.isnan(self._aside.fences[rows, 0])])
+        self.forget(rows[self._late[rows]])
 
     def waits_for_kappa(self, rows: Ints) -> bool:
         """Say whether one of ``rows`` has settled and is still without its κ."""

@@ -178,17 +178,33 @@ class Streams:
         Offsets, what was learned and remembered, evidence and parameters are gone; the next
         adoption parametrises them. For rows whose past was made beside other peers.
         """
-        chosen = np.zeros(self.shape[0], dtype=np.bool_)
-        chosen[rows] = True
-        self.offset[chosen] = np.nan
+        self.offset[rows] = np.nan
         for change in self._scored():
-            gone = np.flatnonzero(chosen[change.row])
-            change.channel.forget(gone)
+            change.channel.forget(np.flatnonzero(np.isin(change.row, rows)))
+        self._untell(rows)
+        self._watching.drop(rows.tolist())
+
+    def relearn(self, rows: Ints) -> None:
+        """Let all streams of ``rows`` (r,) learn again after an event, M = 1; their offsets stay.
+
+        For rows in another regime: what they are watched for goes on. Offsets learned again, at
+        another level of the common movement, would move the median of peers whose loadings differ
+        as soon as these rows stand in it again, and their evidence with it.
+        """
+        for change in self._change:
+            change.channel.relearn(np.flatnonzero(np.isin(change.row, rows)))
+        for joint in self._joint.batches:
+            joint.channel.forget(np.flatnonzero(np.isin(joint.row, rows)))
+        self._untell(rows)
+
+    def _untell(self, rows: Ints) -> None:
+        """Let go of what streams of ``rows`` were about to tell, of their contrasts and counts."""
+        for change in self._scored():
+            gone = np.flatnonzero(np.isin(change.row, rows))
             told = [(without(settled, gone), times) for settled, times in change.told]
             change.told[:] = [(settled, times) for settled, times in told if len(settled.rows)]
         for level in self._level:
-            level.channel.forget(np.flatnonzero(chosen[level.row]))
-        self._watching.drop(rows.tolist())
+            level.channel.forget(np.flatnonzero(np.isin(level.row, rows)))
         self._counts.anew(rows)
 
     def step(

@@ -83,7 +83,7 @@ def _held(row: ingest.Held) -> Held:
         verdict=refuse.whole(row.verdict, ("Held", "verdict")),
         since=nan if isnan(since) else since,
         channel=_channel(row.channel),
-        metric=refuse.name(row.metric, ("Held", "metric")),
+        metric=refuse.text(row.metric, ("Held", "metric")),
         rung=rung,
         opened=refuse.block(row.opened, rung, ("Held", "opened")),
     )

@@ -99,7 +99,7 @@ class Held:
 
     ``verdict`` its number; ``since`` the likely onset in Unix seconds, NaN = not known. What leads
     it is watched: ``channel`` ("change" or "level") of ``metric`` at ``rung``, from the block
-    after ``opened`` on.
+    after ``opened`` on. Of no ``metric``, "", nothing is watched: what led it is gone.
     """
 
     verdict: int

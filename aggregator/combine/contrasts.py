@@ -68,7 +68,7 @@ class Contrasts:
     def adopt(self, planner: Planner) -> None:
         """Obey the plan, as agents do; a node with fewer than two siblings has no stream."""
         own, born = planner.own_epochs()[self._rows], planner.born()[self._rows]
-        self._moved |= born > self._born
+        again = np.flatnonzero((born > self._born) & ~self._moved)
         self._born = born
         for rung in planner.rungs():
             held = self._rungs.get(rung) or self._open(rung)
@@ -76,6 +76,7 @@ class Contrasts:
             holds = self._holds(planner, rung)
             for streams in (held.change, held.level):
                 streams.anew(np.flatnonzero(self._moved))
+                streams.relearn(again)
                 streams.release(holds)  # first: a released row begins an epoch in this plan
             phi, kappa, epoch = planner.change.settings(rung)
             epoch = self._epochs(epoch[self._rows], own)

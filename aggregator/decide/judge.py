@@ -10,6 +10,7 @@ from math import floor, inf
 import numpy as np
 import numpy.typing as npt
 
+from ...engine.calibration import LADDER
 from ...engine.evalue import Validity
 from ...engine.watch import Watched
 from ...proto.messages import Held
@@ -94,12 +95,15 @@ class Judge:
         return {verdict.id: effect for verdict, effect in found if effect is not None}
 
     def _held(self, row: int, life: Life, parts: Parts) -> Held:
-        rung = int(parts.rungs[life.part, life.column, row])
+        """Return the hold of ``row``; of a part that it has no more, no stream is watched."""
+        watched = min(life.part, life.column) >= 0
+        lead = int(parts.rungs[life.part, life.column, row]) if watched else 0
+        rung = lead or LADDER[0]
         return Held(
             verdict=life.number,
             since=life.since,
             channel="level" if life.part == LEVEL else "change",
-            metric=self._fleet.metrics[life.column].name,
+            metric=self._fleet.metrics[life.column].name if lead else "",
             rung=rung,
             opened=max(0, floor(life.opened / rung)),
         )

@@ -25,6 +25,8 @@ Ints = npt.NDArray[np.int64]
 
 TurnWord = Literal["recovering", "reopened", "closed"]
 PER_CENT: Final = 100.0
+UNWATCHED: Final = -1  # part and column of a hold whose lead is gone
+NO_LEAD: Final = (0, 0, -1)  # of no epoch: nothing that it loses is the verdict's
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Lives:
     def effect(self, row: int, metrics: Sequence[Metric]) -> Effect | None:
         """Return the effect of the verdict of ``row``, None where nothing was seen yet."""
         life = self.by_row.get(row)
-        if life is None or life.note is None or isnan(life.note.middle):
+        if life is None or life.note is None or isnan(life.note.middle) or life.column < 0:
             return None
         metric, note = metrics[life.column], life.note
         low, middle, high = (_told(metric, v) for v in (note.low, note.middle, note.high))
@@ -125,10 +127,14 @@ class Lives:
         to, column = move.to_row(), move.to_column()
         for row, life in former.by_row.items():
             now, keeper = int(to[row]), int(to[life.keeper])
-            at, (part, of, epoch) = int(column[life.column]), life.lead
-            lead = int(column[of])
-            if GONE not in {now, keeper, at, lead}:
-                self.by_row[now] = replace(life, keeper=keeper, column=at, lead=(part, lead, epoch))
+            if GONE in {now, keeper}:
+                continue
+            part, of, epoch = life.lead
+            lead = (part, int(column[of]), epoch) if column[of] != GONE else NO_LEAD
+            kept = replace(life, keeper=keeper, lead=lead)
+            at = int(column[life.column]) if life.column >= 0 else GONE
+            lost = replace(kept, part=UNWATCHED, column=UNWATCHED, note=None)
+            self.by_row[now] = lost if at == GONE else replace(kept, column=at)
 
     def held(self) -> Iterator[tuple[int, Life]]:
         """Yield all rows that are held, ascending."""

@@ -16,7 +16,7 @@ from ..state.fleet import Fleet
 from ..state.move import Move
 from .explain import Passed, reason_by_hand, reason_closed, reason_opened
 from .family import Selection
-from .lives import Effect, Lives, TurnWord
+from .lives import UNWATCHED, Effect, Lives, TurnWord
 from .transition import (
     ACTOR,
     STATES,
@@ -76,6 +76,7 @@ class Verdicts:
                 self._open[row[verdict.node]] = verdict
             else:
                 self._gone[verdict.node] = verdict
+        self._recall_lives()
 
     def recall(self, told: Sequence[Transition], opened: int) -> tuple[tuple[str, str], ...]:
         """Let what others were ``told`` be open, and nothing else; return what that changed.
@@ -104,11 +105,13 @@ class Verdicts:
         for row in {life.keeper for _, life in self.lives.held()} - self._open.keys():
             self.lives.end(row)
         for row, made in self._open.items():
+            if row in self.lives.by_row or made.channel not in {"change", "level"}:
+                continue
             known = [names.index(m) for m in made.metrics[:1] if m in names]
-            if row not in self.lives.by_row and made.channel in {"change", "level"} and known:
-                part = LEVEL if made.channel == "level" else FAST
-                lead = Lead("level", made.metrics, made.validity_class, made.since, part, known[0])
-                self.lives.begin(row, number(made), made.at, lead, epoch=-1)
+            part = LEVEL if made.channel == "level" else FAST
+            part, column = (part, known[0]) if known else (UNWATCHED, UNWATCHED)
+            lead = Lead("level", made.metrics, made.validity_class, made.since, part, column)
+            self.lives.begin(row, number(made), made.at, lead, epoch=-1)
 
     def of(self, row: int) -> Transition | None:
         """Return the last transition of the verdict that is open on ``row``, None if none is."""
@@ -124,10 +127,14 @@ class Verdicts:
         return self._fleet.rows[min(over)[1]] if over else ""
 
     def open_rows(self) -> Bools:
-        """Return which rows (R,) have an open verdict or stand beneath one: none is called well."""
+        """Return which rows (R,) have an open verdict or stand beneath one: none is called well.
+
+        The root against its own past says nothing of those beneath it: they moved together.
+        """
         out = np.zeros(len(self._fleet.rows), dtype=np.bool_)
-        for row in self._open:
-            out[[row, *self._beneath(row)]] = True
+        for row, made in self._open.items():
+            if made.channel != "temporal":
+                out[[row, *self._beneath(row)]] = True
         return out
 
     def close(self, verdict: str, actor: str, reason: str) -> None:

@@ -79,6 +79,7 @@ class ChangeCell:
             former.kappa,
         )  # of one and the same baseline
         warm = {row: k for row, k in self.own.items() if same and row in fresh}
+        young = {row: n for row, n in self.young.items() if same and row in fresh}
         self.rung, self.epoch = former.rung, former.epoch
         self.phi, self.kappa = former.phi, former.kappa
         self.calibration, self.monitor = former.calibration, former.monitor
@@ -89,11 +90,12 @@ class ChangeCell:
         self.known = {int(to[row]) for row in former.known} & here
         self.lags, self.baseline = _here(former.lags, to, here), _here(former.baseline, to, here)
         self.own = {**warm, **_here(former.own, to, here)}
-        self.young = _here(former.young, to, here)
+        self.young = {**young, **_here(former.young, to, here)}
         best = Validity.NONE if isnan(self.kappa) else self.calibration.validity
         held = dict(zip(to[former.rows].tolist(), former.validity.tolist(), strict=True))
         validity = [held.get(row, int(best)) for row in self.rows.tolist()]
         self.validity = np.array(validity, dtype=np.int8)
+        self._cap_young()
 
     def complete(self, heard: int, block: int) -> bool:
         """Say whether enough of the pool has reported, or the rest has been waited for."""
@@ -133,6 +135,7 @@ class ChangeCell:
         self.monitor.outlying = float(significant(v, self.kappa, scores)[scores > 0].mean())
         self.calibration = self.monitor.judgement()
         self.validity = stream_validity(self.calibration.validity, v, self.kappa, scores)
+        self._cap_young()
 
     def cross(self, log_m: Floats, healthy: npt.NDArray[np.bool_]) -> bool:
         """Give up the class if more streams stand at M ≥ 20 than a valid null lets.
@@ -161,12 +164,19 @@ class ChangeCell:
         """Say whether a stream of a short past lacks 200 blocks of its own, by ``scores`` (R,)."""
         return any(scores[row] < before + LEARNING_BLOCKS for row, before in self.young.items())
 
+    def _cap_young(self) -> None:
+        """Let streams of a short past be empirical at best until they have one of their own."""
+        at = np.searchsorted(self.rows, np.array(list(self.young), dtype=np.int64))
+        self.validity[at] = np.minimum(self.validity[at], np.int8(Validity.EMPIRICAL))
+
     def demote(self) -> bool:
         """Look at the monitor; say if a class fell. Inside an epoch it only ever falls."""
         before = self.validity
         if before.max(initial=0) == Validity.NONE:
             return False
-        self.calibration = self.monitor.judgement()
+        now = self.monitor.judgement()
+        if now.validity <= self.calibration.validity:  # else the reason of what fell would be lost
+            self.calibration = now
         self.validity = np.minimum(before, np.int8(self.calibration.validity))
         return bool((self.validity < before).any())
 

@@ -21,6 +21,7 @@ from ...proto.messages import CountsPlan
 from ..state.fleet import Fleet
 from ..state.move import GONE, Move
 from .cell import HIGH
+from .epochs import BY_THE_CLOCK, Epochs
 
 Floats = npt.NDArray[np.float64]
 Float32s = npt.NDArray[np.float32]
@@ -103,6 +104,12 @@ class CountsBook:
             if key in self.cells:
                 past = deque(_moved(held.past, to), maxlen=REMEMBERED)
                 self.cells[key] = replace(held, group=key[0], column=key[1], past=past)
+
+    def renew(self, column: int, epochs: Epochs) -> None:
+        """Begin an epoch by the clock for the cells of a metric: M = 1, a lost class stays lost."""
+        for cell in [c for c in self.cells.values() if c.column == column]:
+            group, metric = self._fleet.groups[cell.group], self._fleet.metrics[column].name
+            cell.epoch = epochs.begin(f"{group},metric={metric},counts", BY_THE_CLOCK)
 
     def plans(self) -> Iterable[CountsPlan]:
         """Yield what the agents must know of every cell."""

@@ -162,6 +162,8 @@ class LevelBook:
     def _review(
         self, cell: LevelCell, notes: LevelReport, open_rows: Bools, company: Bools
     ) -> None:
+        if open_rows[self._rows[cell.group]].all():
+            return  # nobody here is well: what there is to see is the fault
         cell.reviewed += 1
         j, now = cell.column, self._margin(cell)
         spread = healthy_spread(notes.median[self._spread_rows(cell) & ~open_rows, j])

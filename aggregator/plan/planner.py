@@ -142,6 +142,7 @@ class Planner:
         for column in due.tolist():
             self.change.renew(column, self._reports)
             self.level.renew(column)
+            self.counts.renew(column, self.epochs)
         return len(due) > 0
 
     def begin_anew(self, scope: str, rows: Ints, reason: str) -> None:

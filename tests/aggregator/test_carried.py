@@ -162,7 +162,26 @@ def test_a_verdict_on_a_shard_that_left_stays_open_and_comes_back_with_it() -> N
     assert ("fleet", SICK, "left the fleet") in said
     hosts.carry(made.fleet(0, 1, 2, 3, 4, 5))
     assert hosts.pipeline.open_verdicts == before
+    hosts.tick(200.0, made.made.tick(200))
+    assert hosts.fleet.rows.index(SICK) in hosts.pipeline.planner.held
     assert hosts.pipeline.explain(SICK).verdict == next(v for v in before if v.node == SICK)
+
+
+def test_a_sick_shard_that_is_given_a_job_of_its_own_stays_open_and_the_others_go_on() -> None:
+    made = cast()
+    hosts = made.hosts(0, 1, 2, 3, 4, 5)
+    play(hosts, made.made.ticks(0, 200), 0)
+    inventories = [made.inventory(h) for h in range(6)]
+    moved = inventories[1]
+    rows = [replace(row, job="debug") if row.id == SICK else row for row in moved.shards]
+    inventories[1] = replace(moved, version=2, shards=tuple(rows))
+    hosts.carry(build_fleet(inventories, made.made.topology, made.metrics), inventories[1])
+    play(hosts, made.made.ticks(200, 230), 200)
+    assert SICK in hosts.pipeline.open
+    assert hosts.fleet.rows.index(SICK) in hosts.pipeline.planner.held
+    well = [name for name in hosts.fleet.rows[:8] if name != SICK]
+    assert (epochs(hosts.pipeline, well) >= 0).all()
+    assert np.isfinite(of_names(hosts.pipeline, well)).all()
 
 
 def test_a_metric_that_comes_begins_epochs_because_weights_may_not_move() -> None:

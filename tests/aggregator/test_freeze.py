@@ -69,14 +69,16 @@ def test_a_freeze_takes_no_class_from_the_group_and_the_family_stays_as_large() 
     assert hosts.pipeline.explain("host-01-gpu-0").bar == np.log(len(hosts.fleet.rows) / 0.1)
 
 
-def test_after_it_the_rows_learn_from_nothing_in_a_new_epoch_and_the_audit_says_why() -> None:
+def test_after_it_the_rows_learn_all_but_their_offsets_in_a_new_epoch_and_the_audit_says_why() -> (
+    None
+):
     hosts, made = playing(RACK)
     between(hosts, made, 0, 300)
     hosts.pipeline.freeze(push(*FEWER, start=299.0))
     between(hosts, made, 300, 360)
     rows = [hosts.fleet.rows.index(name) for name in FEWER]
     learned = hosts.pipeline.standing().learned
-    assert (learned[rows] < 15).all()
+    assert (learned[rows] < 65).all()  # 50 blocks of offsets stay
     assert (np.delete(learned, rows) == 200).all()
     said = [(a.kind, a.text) for a in hosts.said if "firmware" in a.text]
     assert ("freeze", "frozen: firmware") in said

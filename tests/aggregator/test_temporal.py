@@ -62,6 +62,7 @@ def test_power_a_still_fleet_that_moves_is_named_once_at_the_root_and_nothing_be
     assert (told.guarantee, told.validity_class) == ("ranked", "none")
     assert told.reason.startswith("the whole fleet moved: power_watts has changed against its own")
     assert abs(told.since - MOVED * EVERY) <= 1800.0
+    assert not pipeline._judge.verdicts.open_rows().any()  # noqa: SLF001 - what monitors are told
     pipeline.close(told.id, "rw", "a new workload")
     at = told.at + 1e6
     closed = pipeline.step(at, []).transitions or pipeline.step(at + 1.0, []).transitions

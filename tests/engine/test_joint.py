@@ -236,6 +236,15 @@ def test_a_row_that_settled_while_it_was_held_learns_anew() -> None:
     assert made.settled.tolist() == [False, True]
 
 
+def test_a_row_that_was_learning_when_it_was_held_learns_anew_even_if_it_has_not_settled() -> None:
+    made = channel(1)
+    play(made, residuals(44, 120, 1))
+    made.hold(np.array([0]))
+    play(made, residuals(45, 30, 1), first=120)
+    made.release(np.array([0]), 1000)
+    assert made.learned().tolist() == [0]
+
+
 def test_a_new_epoch_keeps_what_was_learned() -> None:
     made, w = channel(2), residuals(45, 260, 2)
     play(made, w)

@@ -12,6 +12,7 @@ from tessera.adapters.synthetic.faults import Fault
 from tessera.adapters.synthetic.fleet import FleetSpec, MetricSpec, SyntheticFleet
 from tessera.aggregator.decide.transition import Transition
 from tessera.lab.lockstep import Lockstep
+from tessera.proto.messages import Freeze
 
 BLOCK = 30.0  # seconds: a tick is a block, and half an hour 60 of them
 ILL = "host-01-gpu-3"
@@ -29,8 +30,10 @@ SPEC = FleetSpec(shards=32, shards_per_host=8, hosts_per_rack=0)
 class Played:
     """A fleet with one metric and its faults, and the transitions so far."""
 
-    def __init__(self, made: MetricSpec, judged: Metric, faults: Sequence[Fault]) -> None:
-        self.fleet = SyntheticFleet(replace(SPEC, metrics=(made,)), 3, faults)
+    def __init__(
+        self, made: MetricSpec, judged: Metric, faults: Sequence[Fault], seed: int = 3
+    ) -> None:
+        self.fleet = SyntheticFleet(replace(SPEC, metrics=(made,)), seed, faults)
         self.lockstep = Lockstep(
             self.fleet.topology,
             self.fleet.names,
@@ -56,6 +59,18 @@ class Played:
         """Return the shards that the newest plan of the agent holds."""
         plan = self.lockstep.evidence.plan
         return [] if plan is None else sorted(set(plan.held) & set(self.fleet.names))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [3, 12, 14])
+def test_null_shards_that_were_frozen_come_back_without_moving_their_peers(seed: int) -> None:
+    played = Played(replace(POWER, static=3.0), CHANGE, [], seed)
+    played.until(500)
+    start = 500 * BLOCK
+    why = Freeze("fix", ("host-01",), start, start + 24 * BLOCK, "repair", exogenous=True)
+    played.lockstep.pipeline.freeze(why)
+    played.until(720)
+    assert played.said == []
 
 
 def slow(onset: int, end: int | None) -> Fault:

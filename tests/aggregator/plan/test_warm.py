@@ -6,8 +6,9 @@ import pytest
 from tessera.aggregator.plan.cell import ChangeCell
 from tessera.aggregator.plan.change import ChangeBook
 from tessera.aggregator.plan.epochs import Epochs
+from tessera.aggregator.plan.monitor import Monitor
 from tessera.aggregator.plan.warm import records
-from tessera.engine.calibration import OWN_ENOUGH
+from tessera.engine.calibration import OWN_ENOUGH, Calibration
 from tessera.engine.change import LEARNING_BLOCKS
 from tessera.engine.evalue import Validity
 from tessera.proto.baseline_file import Baseline
@@ -153,3 +154,26 @@ def test_a_stream_whose_agent_learned_after_all_gets_its_own_kappa() -> None:
     scores[2, 0] = 2.0 * np.random.default_rng(1).standard_normal(100)
     assert opened.hear_baseline(10, ROWS, scores)
     assert fast(opened).own[2] > 1.5
+
+
+def test_a_stream_of_a_short_past_that_joins_a_cell_is_empirical_at_best() -> None:
+    def of(rows: list[int], young: dict[int, float]) -> ChangeCell:
+        made = ChangeCell(
+            pool=0,
+            column=0,
+            rung=5,
+            slow=False,
+            rows=np.array(rows),
+            monitor=Monitor(len(rows), slow=False),
+            epoch=1,
+        )
+        made.phi, made.kappa, made.young = 0.5, 1.0, young
+        made.calibration = Calibration(Validity.CONSTRUCTION, 1.0, ())
+        best, short = int(Validity.CONSTRUCTION), int(Validity.EMPIRICAL)
+        made.validity = np.array([short if r in young else best for r in rows], dtype=np.int8)
+        return made
+
+    cell = of([0, 1, 2, 3], {2: 30.0, 3: 30.0})
+    cell.inherit(of([0, 1], {}), np.arange(2))
+    assert cell.young == {2: 30.0, 3: 30.0}
+    assert cell.validity.tolist() == [2, 2, 1, 1]
