@@ -14,7 +14,7 @@ from rivals.measure import measured
 from rivals.page import page
 from rivals.stock import from_river
 
-FLEETS = 100  # of each cell, and of the tuning
+FLEETS = 60  # of each cell, and of the tuning
 
 
 @click.command()

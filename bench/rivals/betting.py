@@ -88,4 +88,5 @@ def lag_coefficient(centred: Floats) -> Floats:
     before, after = np.where(both, centred[:-1], 0.0), np.where(both, centred[1:], 0.0)
     phi = (before * after).sum(axis=0) / (before * before).sum(axis=0)
     phi = phi + (1.0 + 3.0 * phi) / both.sum(axis=0)
-    return np.clip(phi, 0.0, STEEPEST)
+    clipped: Floats = np.clip(phi, 0.0, STEEPEST)
+    return clipped

@@ -74,7 +74,9 @@ class Ewma:
         for block, now in enumerate(z):
             mean = np.where(np.isnan(now), mean, mean + self.weight * (now - mean))
             out[block] = np.abs(mean)
-        return out / np.sqrt(self.weight / (2.0 - self.weight))
+        asymptotic = (self.weight / (2.0 - self.weight)) ** 0.5
+        scaled: Floats = out / asymptotic
+        return scaled
 
 
 @dataclass(frozen=True, slots=True)

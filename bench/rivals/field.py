@@ -33,7 +33,7 @@ def classical() -> list[Rival]:
     return [
         Rival("CUSUM", CONTRAST, (Cusum(),), TUNED),
         Rival("EWMA", CONTRAST, (Ewma(),), TUNED),
-        Rival("3 σ", CONTRAST, (Sigma(),), "as it is", 3.0),
+        Rival("3 σ", CONTRAST, (Sigma(),), "untuned", 3.0),
         Rival("σ limit", CONTRAST, (Sigma(),), TUNED),
         Rival("similarity, 4 windows of 8", CONTRAST, (Similarity(),), TUNED),
         Rival("betting, raw", CONTRAST, (Betting(whitened=False),), PROMISED, PROMISE),
