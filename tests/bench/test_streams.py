@@ -14,10 +14,12 @@ from rivals.streams import (
     PEERS,
     SCORES,
     Listening,
+    Overheard,
     found_after,
     play,
 )
 
+from tessera.engine.bets import normal_score_bets, side_weights
 from tessera.lab.cells.generate import Cell, Fleets
 from tessera.lab.cells.machine import Machine, Setting
 
@@ -31,23 +33,23 @@ def machine() -> Machine:
 
 def test_overhearing_leaves_the_evidence_of_the_machine_as_it_was() -> None:
     drawn = Fleets(IID, np.random.default_rng(1), 1, PEERS).blocks(FEW)
-    plain, heard = machine(), Listening(machine())
+    plain, listening = machine(), Listening(machine())
     for x in drawn:
         plain.step(x)
-        scores, evidence, _ = heard.step(x, None)
+    told = [listening.step(x, None) for x in drawn]
+    scores, evidence, _ = told[-1]
     assert np.array_equal(evidence, plain.log_m())
     assert np.isfinite(scores).all()
+    assert np.isnan(told[0][0]).all()
 
 
 def test_the_scores_overheard_are_those_that_were_bet_on() -> None:
-    drawn = Fleets(IID, np.random.default_rng(2), 1, PEERS).blocks(FEW)
-    heard = Listening(machine())
-    scores = np.array([heard.step(x, None)[0] for x in drawn])
-    bet = np.isfinite(scores).all(axis=(1, 2))
-    assert not bet[:200].any()
-    assert bet[200:].all()
-    kappa = heard.machine.channel.kappa.mean()
-    assert np.std(scores[200:]) * np.sqrt(kappa) == pytest.approx(1.0, abs=0.05)
+    scores, kappa = np.array([-3.0, 0.0, 0.7, np.nan]), np.array([1.0, 1.0, 4.0, 1.0])
+    both = side_weights(np.zeros(4, dtype=np.int64))
+    mixture = Overheard.start(both, np.full(4, HORIZON))
+    mixture.scores = np.zeros(4)
+    mixture.step(normal_score_bets(scores, kappa), 0)
+    assert mixture.scores == pytest.approx([-3.0, 0.0, 0.35, np.nan], nan_ok=True)
 
 
 def test_a_watch_does_not_begin_before_the_machine_has_settled() -> None:
