@@ -8,7 +8,7 @@ from rivals.charts import Chart, Cusum, Ewma, Given, Sigma, Similarity, first_al
 Floats = npt.NDArray[np.float64]
 
 LEARNED = np.array([[1.0], [-1.0]]) / np.sqrt(2.0)  # of mean 0 and standard deviation 1
-CALM = {  # a bar that white noise does not reach in 200 blocks, and 2 sd do
+CALM: dict[str, tuple[Chart, float]] = {  # a bar that white noise does not reach in 200 blocks, and 2 sd do
     "cusum": (Cusum(), 12.0),
     "ewma": (Ewma(), 4.6),
     "similarity": (Similarity(), 2.5),
