@@ -44,13 +44,17 @@ class Sigma:
 
 @dataclass(frozen=True, slots=True)
 class Cusum:
-    """Page's two-sided cumulative sum with ``slack`` k, best for a shift by 2 k (1954)."""
+    """Page's two-sided cumulative sum with ``slack`` k, best for a shift by 2 k (1954).
+
+    ``own_unit`` False takes the values as they come: they are standard already.
+    """
 
     slack: float = 0.5
+    own_unit: bool = True
 
     def path(self, learned: Floats, watched: Floats) -> Floats:
         """Return the larger of the sums up and down."""
-        z = standardised(learned, watched)
+        z = standardised(learned, watched) if self.own_unit else watched
         up, down = np.zeros((2, z.shape[1]))
         out = np.empty_like(z)
         for block, now in enumerate(z):
@@ -63,13 +67,17 @@ class Cusum:
 
 @dataclass(frozen=True, slots=True)
 class Ewma:
-    """Roberts' exponentially weighted mean with ``weight`` in (0, 1] of the newest (1959)."""
+    """Roberts' exponentially weighted mean with ``weight`` in (0, 1] of the newest (1959).
+
+    ``own_unit`` as in :class:`Cusum`.
+    """
 
     weight: float = 0.1
+    own_unit: bool = True
 
     def path(self, learned: Floats, watched: Floats) -> Floats:
         """Return the mean's distance from 0 in its own asymptotic standard deviations."""
-        z = standardised(learned, watched)
+        z = standardised(learned, watched) if self.own_unit else watched
         mean, out = np.zeros(z.shape[1]), np.empty_like(z)
         for block, now in enumerate(z):
             mean = np.where(np.isnan(now), mean, mean + self.weight * (now - mean))

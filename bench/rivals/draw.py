@@ -22,13 +22,12 @@ LEAST = 3e-4  # share at which "none" is drawn on a scale of logarithms
 COLOURS = ("#4477aa", "#66ccee", "#228833", "#ccbb44", "#aa3377", "#ee6677")
 MARKS = ("o", "s", "^", "D", "v", "X")
 SHARES = {LEAST: "none", 0.001: "0.1 %", 0.01: "1 %", 0.1: "10 %", 1.0: "100 %"}
-# Text stays text, and the same numbers make the same bytes.
-STYLE = {"svg.fonttype": "none", "svg.hashsalt": "tessera", "font.size": 9.0}
 
 
 def draw(rows: Sequence[Row], folder: Path) -> None:
     """Write both plots of ``rows`` into ``folder``."""
-    with mpl.rc_context(STYLE):
+    # Text stays text, and the same numbers make the same bytes.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "tessera", "font.size": 9.0}):
         for name, figure in (("alarms", _alarms(rows)), ("delay", _delay(rows))):
             figure.savefig(folder / f"comparison-{name}.svg", metadata={"Date": None})
 
@@ -62,7 +61,7 @@ def _delay(rows: Sequence[Row]) -> Figure:
         axes.scatter([row.delay.value], [at], c=face, edgecolors=COLOURS[0], zorder=3)
     axes.set_xlim(left=0.0)
     axes.set_xlabel(
-        "median blocks to find a shift by one sd in iid noise; "
+        "median blocks to find a shift by one sd in iid noise\n"
         "filled: at most 2 % false alarms in every cell"
     )
     return figure

@@ -21,10 +21,10 @@ def ours() -> list[Rival]:
 
 
 def on_our_scores() -> list[Rival]:
-    """Return the charts that are fed what our bets are made of."""
+    """Return the charts that are fed the scores of our bets as they are, κ_i included."""
     return [
-        Rival("CUSUM on our scores", SCORES, (Cusum(),), TUNED),
-        Rival("EWMA on our scores", SCORES, (Ewma(),), TUNED),
+        Rival("CUSUM on our scores", SCORES, (Cusum(own_unit=False),), TUNED),
+        Rival("EWMA on our scores", SCORES, (Ewma(own_unit=False),), TUNED),
     ]
 
 

@@ -8,7 +8,9 @@ from rivals.charts import Chart, Cusum, Ewma, Given, Sigma, Similarity, first_al
 Floats = npt.NDArray[np.float64]
 
 LEARNED = np.array([[1.0], [-1.0]]) / np.sqrt(2.0)  # of mean 0 and standard deviation 1
-CALM: dict[str, tuple[Chart, float]] = {  # a bar that white noise does not reach in 200 blocks, and 2 sd do
+CALM: dict[
+    str, tuple[Chart, float]
+] = {  # a bar that white noise does not reach in 200 blocks, and 2 sd do
     "cusum": (Cusum(), 12.0),
     "ewma": (Ewma(), 4.6),
     "similarity": (Similarity(), 2.5),
@@ -33,6 +35,12 @@ def test_cusum_adds_what_exceeds_its_slack_and_never_falls_below_zero() -> None:
 
 def test_cusum_watches_both_sides() -> None:
     assert path(Cusum(0.5), -1.5, -1.5) == pytest.approx([1.0, 2.0])
+
+
+def test_what_is_standard_already_is_not_made_so_again() -> None:
+    learned, watched = np.array([[9.0], [11.0]]), np.array([[1.5]])
+    assert Cusum(0.5, own_unit=False).path(learned, watched)[0, 0] == pytest.approx(1.0)
+    assert Ewma(1.0, own_unit=False).path(learned, watched)[0, 0] == pytest.approx(1.5)
 
 
 def test_ewma_is_a_weighted_mean_in_its_own_standard_deviations() -> None:

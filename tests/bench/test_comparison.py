@@ -37,9 +37,9 @@ def test_a_row_says_in_which_cells_it_is_loud() -> None:
 
 def test_the_page_names_who_is_faster_and_whether_it_is_calm() -> None:
     text = page(ROWS, 60, "compare")
-    assert "Faster is quick and calm (tuned): 20 blocks; it is calm in every cell" in text
-    assert "Faster is quick and loud (tuned): 10 blocks; it is not calm: 50 % in walk" in text
-    assert "Faster is slow" not in text
+    assert "  - quick and calm (tuned): 20 blocks, calm in every cell (at most 2 %)" in text
+    assert "  - quick and loud (tuned): 10 blocks, not calm: 50 % in walk" in text
+    assert "- slow (tuned)" not in text
 
 
 def test_the_table_shows_every_number_with_its_interval() -> None:
