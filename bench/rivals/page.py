@@ -99,7 +99,8 @@ def conclusion(rows: Sequence[Row]) -> str:
     found = "".join(f"  - {_named(r)}: {_plain(r.delay)} blocks, {_temper(r)}\n" for r in before)
     return (
         f"\n## What to conclude\n\n- {OURS}: {_plain(mine.delay)} blocks, {_temper(mine)}\n"
-        f"- faster, of all with at most 2 % false alarms in {iid}:\n{found or '  - none'}{JUDGEMENT}"
+        f"- faster, of all with at most 2 % false alarms in {iid}:\n"
+        f"{found or '  - none'}{JUDGEMENT}"
     )
 
 
