@@ -8,15 +8,15 @@ from math import log
 from .betting import Betting
 from .charts import Cusum, Ewma, Given, Sigma, Similarity
 from .rival import Rival
-from .streams import CONTRAST, OURS, OURS_ALONE, OURS_EAGER, SCORES
+from .streams import CONTRAST, OURS, OURS_ALONE, OURS_BELIEVED, OURS_EAGER, SCORES
 
 PROMISE = log(100.0)  # Ville: at most 1 % of fair wealths ever reach it
 PROMISED, TUNED = "M ≥ 100, promised", "tuned"
 
 
 def ours() -> list[Rival]:
-    """Return our evidence: as shipped, without its deadband, without peers."""
-    names = (OURS, OURS_EAGER, OURS_ALONE)
+    """Return our evidence: as shipped, while believed, without deadband, without peers."""
+    names = (OURS, OURS_BELIEVED, OURS_EAGER, OURS_ALONE)
     return [Rival(name, name, (Given(),), PROMISED, PROMISE) for name in names]
 
 

@@ -32,12 +32,13 @@ FOOTING = """
   which a chart can bear, and a third of τ at AR .99. We would choose longer blocks there, and so
   should anyone who runs a chart.
 - Ours and the betting e-process are not tuned: they alarm at M ≥ 100, which promises 1 % before
-  any stream is seen. Ours keeps below its level, and pays for that in delay; its widest
-  interval comes of few fleets in which many streams alarm together.
+  any stream is seen. Ours keeps below its level, and pays for that in delay; where its interval is
+  wide, many streams of a few fleets alarm together.
 - In *ours*, d = 0.1 is the product's change channel with all its calibration; d = 0 makes the same
-  bets without the deadband. A stream counts whatever its validity class: the product would show a
-  stream of class `none` and open nothing. *Without peers* is the same machine told that its peers
-  stand at 0; what it "finds" is mostly what it also alarms on in health.
+  bets without the deadband. A stream counts whatever its validity class; *while believed* counts it
+  only while calibration leaves it a class by which the product may open a verdict. *Without peers*
+  is the same machine told that its peers stand at 0; what it "finds" is mostly what it also alarms
+  on in health.
 - *On our scores* is the fair fight: the charts get the recursive residuals, pooled φ, κ and ranks
   on which our own bets are made, and bars tuned on such scores.
 - *similarity* is our simplification of one idea, distance to the peers in four windows in a row.

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tessera.engine.bets import LAMBDAS, normal_score_bets, side_weights
+from tessera.engine.evalue import Validity
 from tessera.engine.onset import OnsetMixture
 from tessera.engine.peers import central, leave_one_out_median
 from tessera.engine.reference import BlockPeers
@@ -22,7 +23,8 @@ Floats = npt.NDArray[np.float64]
 PEERS, LEARNED, HORIZON = 64, 1000, 1000  # blocks before the watch, and of it
 ONSET = 100  # blocks of the watch before a shift
 CONTRAST, SCORES = "contrast", "our scores"
-OURS, OURS_EAGER, OURS_ALONE = "ours, d = 0.1", "ours, d = 0", "ours without peers"
+OURS, OURS_BELIEVED = "ours, d = 0.1", "ours, d = 0.1, while believed"
+OURS_EAGER, OURS_ALONE = "ours, d = 0", "ours without peers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def play(cell: Cell, size: float, fleets: int, seed: int, *, alone: bool) -> Map
     ours = Listening(Machine(fleets, PEERS, Setting(horizon=HORIZON), seed % 2**63))
     single = Unaccompanied(fleets, PEERS, Setting(horizon=HORIZON), seed % 2**63)
     shape = (LEARNED + HORIZON, PEERS, fleets)
-    contrast, scores, eager, evidence, lonely = np.full((5, *shape), np.nan)
+    contrast, scores, eager, evidence, believed, lonely = np.full((6, *shape), np.nan)
     for block in range(LEARNED + HORIZON):
         x = drawn.blocks(1)[0]
         if block == LEARNED:
@@ -112,10 +114,14 @@ def play(cell: Cell, size: float, fleets: int, seed: int, *, alone: bool) -> Map
         shift = size * drawn.unit if size and block >= LEARNED + ONSET else None
         contrast[block] = _contrast(x, shift)
         scores[block], evidence[block], eager[block] = ours.step(x, shift)
+        believed[block] = np.where(
+            ours.machine.validity() >= Validity.EMPIRICAL, evidence[block], 0.0
+        )
         if alone:
             single.step(x, shift)
             lonely[block] = single.log_m()
-    named = {CONTRAST: contrast, SCORES: scores, OURS: evidence, OURS_EAGER: eager}
+    named = {CONTRAST: contrast, SCORES: scores}
+    named |= {OURS: evidence, OURS_BELIEVED: believed, OURS_EAGER: eager}
     if alone:
         named[OURS_ALONE] = lonely
     return {name: Feed(all_[:LEARNED], all_[LEARNED:]) for name, all_ in named.items()}

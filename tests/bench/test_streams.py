@@ -10,6 +10,7 @@ from rivals.streams import (
     HORIZON,
     OURS,
     OURS_ALONE,
+    OURS_BELIEVED,
     OURS_EAGER,
     PEERS,
     SCORES,
@@ -65,7 +66,7 @@ def test_an_alarm_before_the_shift_has_found_nothing() -> None:
 def test_healthy_fleets_stay_below_our_bar_and_shifted_shards_reach_it() -> None:
     quiet = play(IID, 0.0, 2, 5, alone=False)
     shifted = play(IID, 2.0, 2, 6, alone=False)
-    for name in (OURS, OURS_EAGER):
+    for name in (OURS, OURS_BELIEVED, OURS_EAGER):
         assert (quiet[name].watched.max(axis=0) >= np.log(100.0)).mean() <= 0.02
         assert (shifted[name].watched.max(axis=0) >= np.log(100.0)).mean() >= 0.98
 
