@@ -9,6 +9,7 @@ BIN := .venv/bin
 # Stamps: older than pyproject.toml means "install again".
 LAB := .venv/.lab-installed
 DEV := .venv/.dev-installed
+COMPARE := .venv/.compare-installed
 
 # One thread for the linear algebra: equal digits on every machine, and no fight with WORKERS.
 export OPENBLAS_NUM_THREADS := 1
@@ -16,7 +17,7 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo screenshot test slow check format proto bench calibrate clean
+.PHONY: help demo screenshot test slow check format proto bench calibrate compare clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -55,6 +56,9 @@ bench: $(DEV) ## time the engine, per stream and block
 calibrate: $(DEV) ## measure false alarms and delays, rewrite docs/calibration.md (three quarters of an hour)
 	$(BIN)/python -m tessera.lab.calibrate
 
+compare: $(COMPARE) ## run other detectors on the same streams, rewrite docs/comparison.md (ten minutes)
+	$(BIN)/python bench/compare.py
+
 clean: ## remove everything that the other targets made
 	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -75,4 +79,9 @@ $(LAB): pyproject.toml
 $(DEV): pyproject.toml
 	$(venv)
 	$(BIN)/python -m pip install --quiet --editable '.[all]' --group dev
+	@touch $(LAB) $@
+
+$(COMPARE): pyproject.toml
+	$(venv)
+	$(BIN)/python -m pip install --quiet --editable '.[lab]' --group compare
 	@touch $(LAB) $@
