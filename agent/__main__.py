@@ -22,6 +22,7 @@ import structlog
 from .. import __version__
 from ..adapters.base import SourceUnavailable
 from ..adapters.recording import BadRecording
+from ..proto.baseline_file import BadBaseline, load_baseline
 from ..settings.clock import SystemClock
 from ..settings.folder import BadFolder, state_folder
 from ..settings.logs import start_logs
@@ -61,6 +62,8 @@ def main(context: click.Context, /, *, check_config: bool, **flags: object) -> N
     if check_config:
         for line in strange:
             warn(line)
+        if settings.baseline is not None:
+            _refuse_unreadable(settings.baseline)
         click.echo(in_effect(settings, folder))
         return
     context.exit(_daemon(settings, strange, folder))
@@ -117,6 +120,13 @@ def _needed(found: Found) -> Found:
         message = f"no accelerator to read: {why}; name a source, as in --source recording"
         raise Refused(message, NO_SOURCE)
     return found
+
+
+def _refuse_unreadable(baseline: Path) -> None:
+    try:
+        load_baseline(baseline)
+    except BadBaseline as bad:
+        raise Refused(str(bad)) from None
 
 
 def _daemon(settings: AgentSettings, strange: tuple[str, ...], folder: Path) -> int:

@@ -99,7 +99,7 @@ def main(
             catalogue_of(settings.metrics)
             _, why = baseline_of(settings.baseline)
             if why:
-                warn(why)
+                raise Refused(why)
             click.echo(in_effect(settings, folder))
 
 

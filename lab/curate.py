@@ -55,7 +55,10 @@ def curate_baseline(
         with _shown("curating"):
             found = curate(corpus.rows)
         end = outcome(found, allow_high_drop=allow_high_drop)
+        empty = False
         learned = None if played is None or end.status else learn(*played, corpus, found)
+        if learned is not None and not learned.streams:
+            learned, empty = None, True
         write_whole(out, artefacts(corpus, found, end, learned), OURS)
     except (BadDocument, ValueError) as bad:
         raise Refused(str(bad)) from None
@@ -65,6 +68,8 @@ def curate_baseline(
     click.echo(f"{out}: {end.headline}; {100.0 * found.drop:.2f} % of the ticks are withheld")
     if end.warning:
         warn(end.warning)
+    if empty:
+        warn(f"{path} is too short for any stream to learn from it: no baseline is written")
     context.exit(end.status)
 
 

@@ -161,8 +161,12 @@ class ChangeCell:
         return True
 
     def is_young(self, scores: Ints) -> bool:
-        """Say whether a stream of a short past lacks 200 blocks of its own, by ``scores`` (R,)."""
-        return any(scores[row] < before + LEARNING_BLOCKS for row, before in self.young.items())
+        """Say whether a stream of a short past lacks 200 blocks of its own, by ``scores`` (R,).
+
+        One that is not heard is not waited for.
+        """
+        heard = {row: before for row, before in self.young.items() if scores[row] > 0}
+        return any(scores[row] < before + LEARNING_BLOCKS for row, before in heard.items())
 
     def _cap_young(self) -> None:
         """Let streams of a short past be empirical at best until they have one of their own."""

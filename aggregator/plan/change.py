@@ -259,7 +259,8 @@ class ChangeBook:
                 continue
             if cell.is_young(scores[:, cell.column]):
                 continue
-            cell.young = {}
+            unheard = set(cell.rows[~heard].tolist())
+            cell.young = {row: before for row, before in cell.young.items() if row in unheard}
             cell.kappa = cell.monitor.kappa()
             cell.fix_own(np.where(heard, v, nan), n)
             why = f"kappa {cell.kappa:.3g} from {OWN_ENOUGH} scores"

@@ -62,6 +62,7 @@ def test_a_host_without_an_accelerator_says_so_in_one_line_and_ends_with_3(
         ((*SYNTHETIC, "--beneath", "rack-77"), "there is no node 'rack-77'"),
         (("record",), "Missing argument 'DIR'"),
         (("record", ".", *SYNTHETIC, "--seconds", "0"), "--seconds"),
+        (("--check-config", "--baseline", "nowhere"), "nowhere"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(

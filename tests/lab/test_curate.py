@@ -185,3 +185,10 @@ def test_a_recording_is_curated_against_its_peers(tmp_path: Path) -> None:
     marked = {run["shard"]: run["curation"]["marked_ticks"] for run in listed}
     assert len(marked["g2"]) > 2
     assert all(len(ticks) <= 2 for shard, ticks in marked.items() if shard != "g2")
+
+
+def test_of_a_recording_too_short_to_learn_from_no_baseline_is_written(tmp_path: Path) -> None:
+    done = run(small(tmp_path / "r", rows(noise(60))), tmp_path / "out")
+    assert done.exit_code == 0
+    assert "too short for any stream to learn from it" in done.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == OURS - {LEARNED}
