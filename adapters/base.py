@@ -3,9 +3,9 @@
 Apart, because agents, replays and tests talk to vendors only through what stands here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from .topology.model import Topology
 
@@ -58,6 +58,44 @@ class Shard:
     path_kinds: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A hard event of ``shard`` ("" = the host): it ``stands`` since ``at``, or has ended then.
+
+    ``at`` is Unix seconds, ``code`` a short lower-case word (``xid_79``, ``device_lost``) by which
+    it is one fact with ``shard`` until it ends, ``detail`` one line for a person.
+    """
+
+    shard: str
+    code: str
+    at: float
+    stands: bool = True
+    detail: str = ""
+
+
+EventKind: TypeAlias = Literal[
+    "firmware_push",
+    "model_redeploy",
+    "capacity_change",
+    "config_change",
+    "env_change",
+    "chaos_experiment",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that was done to this host at ``at`` (Unix seconds) and may explain what follows.
+
+    ``scope`` holds ids of its shards, none = all of the host.
+    """
+
+    kind: EventKind
+    at: float
+    detail: str
+    scope: tuple[str, ...] = ()
+
+
 class CounterSource(Protocol):
     """Read the counters of some shards."""
 
@@ -72,6 +110,66 @@ class CounterSource(Protocol):
 
     def read(self, at: float) -> Iterable[Reading]:
         """Return the readings of the tick ``at`` (seconds); never a made-up number."""
+        ...
+
+
+@runtime_checkable
+class Witness(Protocol):
+    """A source that sees facts beside its counters."""
+
+    def facts(self, at: float) -> Iterable[Fact]:
+        """Return what began or ended since the last call; asked after ``read``, in its thread."""
+        ...
+
+
+@runtime_checkable
+class Identified(Protocol):
+    """A source that knows what its devices run on: a change of it is an event of this host."""
+
+    def identity(self) -> Mapping[str, str]:
+        """Return elements of the identity vector, ``driver`` or ``UUID/vbios``, as last read.
+
+        Asked after ``read``, in its thread, each tick: it costs no call of a vendor's library.
+        What cannot be known now is left out, which is no change.
+        """
+        ...
+
+
+@runtime_checkable
+class Rejecting(Protocol):
+    """A source that refuses values which no device can have."""
+
+    @property
+    def rejected(self) -> Mapping[tuple[str, str], int]:
+        """How many it refused since it was opened, by (shard, metric)."""
+        ...
+
+
+@runtime_checkable
+class Busy(Protocol):
+    """A source that says which call is under way; asked from other threads."""
+
+    @property
+    def doing(self) -> str:
+        """The vendor's call that has not returned yet and its device; "" between calls."""
+        ...
+
+
+@runtime_checkable
+class Profiling(Protocol):
+    """A source some of whose counters use a device's profiler, which one program can have."""
+
+    def pause(self, *, paused: bool) -> None:
+        """Stop reading these counters, or go on; asked from another thread."""
+        ...
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """A source that holds something until it is closed."""
+
+    def close(self) -> None:
+        """Give it back; asked in the thread of ``read``, once, last."""
         ...
 
 

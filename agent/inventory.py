@@ -23,12 +23,17 @@ _CLASSES: Final = named(Inventory, ShardRow, PathNode)
 
 @runtime_checkable
 class Described(Protocol):
-    """A source that says itself what its readings mean and how many seconds lie between them."""
+    """A source that says itself what its readings mean."""
 
     @property
     def catalogue(self) -> Catalogue:
-        """The catalogue, with the source's own overrides."""
+        """The catalogue, with the source's own overrides: ``refresh`` too, where it is slow."""
         ...
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A source that is played, or cannot be asked more often."""
 
     @property
     def interval(self) -> float:
@@ -130,7 +135,7 @@ def catalogue_of(sources: Sequence[CounterSource], shipped: Catalogue) -> Catalo
 
 def interval_of(sources: Sequence[CounterSource], told: float) -> float:
     """Return the seconds between two ticks: ``told``, or a source's own where that is longer."""
-    return max([told, *(s.interval for s in sources if isinstance(s, Described))])
+    return max([told, *(s.interval for s in sources if isinstance(s, Paced))])
 
 
 def with_version(inventory: Inventory, file: Path) -> Inventory:
