@@ -30,8 +30,10 @@ MISBEHAVIOURS: Final = (
 _GOOD = 3  # documents before it misbehaves
 
 
-def document(devices: int, seed: int, step: int, *, cores: int = 4, period: float = 1.0) -> Document:
-    """Return what a host of ``devices`` Trainium2 chips, ``cores`` used on each, says at ``step``."""
+def document(
+    devices: int, seed: int, step: int, *, cores: int = 4, period: float = 1.0
+) -> Document:
+    """Return what a host of ``devices`` Trainium2 chips of ``cores`` cores says at ``step``."""
     random = Random(f"{seed} {step}")  # noqa: S311 - numbers for a fake, no secret
     count = devices * cores
     return {
@@ -97,7 +99,9 @@ def _ecc(devices: int, period: float) -> Document:
     return {"period": period, "neuron_devices": told, "error": ""}
 
 
-def _group(random: Random, period: float, **fields: Mapping[str, object] | list[object]) -> Document:
+def _group(
+    random: Random, period: float, **fields: Mapping[str, object] | list[object]
+) -> Document:
     return {"period": period * (1 + 1e-3 * random.random()), **fields, "error": ""}
 
 
@@ -106,7 +110,9 @@ def _write(text: str) -> None:
     sys.stdout.flush()
 
 
-def _say(step: int, report: Document, misbehave: str, write: Write, rest: Callable[[], None]) -> None:
+def _say(
+    step: int, report: Document, misbehave: str, write: Write, rest: Callable[[], None]
+) -> None:
     """Write ``report`` in the way of ``misbehave``."""
     line = json.dumps(report) + "\n"
     if misbehave == "partial":

@@ -52,7 +52,7 @@ class Monitor:
     ``not_started``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each of them is a bound that a test must be able to set
         self,
         command: str = COMMAND,
         *,

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from ..document import is_number, is_tellable
 
 Found = TypeVar("Found")
-Told = TypeVar("Told", covariant=True)
+Told_co = TypeVar("Told_co", covariant=True)
 Taken = Mapping[str, object]
 
 MALFORMED = "malformed"  # the error of a group that is not what its name says
@@ -27,13 +27,13 @@ class BadReport(ValueError):  # noqa: N818 - named for what it says
 
 
 @dataclass(frozen=True, slots=True)
-class Group(Generic[Told]):
+class Group(Generic[Told_co]):
     """What a group ``found`` over the last ``period`` seconds, None where it has an ``error``.
 
     ``period`` is 0 where the group does not tell it.
     """
 
-    found: Told | None
+    found: Told_co | None
     period: float = 0.0
     error: str = ""
 

@@ -57,6 +57,10 @@ class Tally:
         found, self._fresh = self._fresh, {}
         return found
 
+    def total(self, device: int, metric: str) -> float | None:
+        """Return a running total, None where nothing was told of it."""
+        return self._totals.get((device, metric))
+
     def take(self, report: Report, at: float) -> None:
         """Take what ``report`` says, which came at ``at`` seconds of a clock that never falls."""
         if report.hardware.devices:
