@@ -8,7 +8,8 @@ import codecs
 import json
 
 LARGEST = 4 * 2**20  # characters of one document; a host with 64 devices writes 200 kB
-_TAIL = 10  # characters: what is cut off there may be the first half of -Infinity or \\u0041
+_WORDS = ("true", "false", "null", "NaN", "Infinity", "-Infinity")
+_HALVES = {".", "e", "E", "e+", "E+", "e-", "E-"}  # of a number, behind its first digits
 
 
 class Documents:
@@ -26,6 +27,11 @@ class Documents:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._kept = ""
         self._dropping = False
+
+    @property
+    def kept(self) -> int:
+        """Return how many characters wait for the end of their document."""
+        return len(self._kept)
 
     def feed(self, data: bytes) -> list[dict[str, object]]:
         """Return the objects that ``data`` completes, oldest first."""
@@ -68,7 +74,8 @@ class Documents:
                 at = max(fault.pos, start + 1)
             except (ValueError, RecursionError):  # a number of 4,300 digits, or a thousand levels
                 self.skipped += 1
-                at = len(text)
+                line = text.find("\n{", start)
+                at = len(text) if line < 0 else line
             else:
                 if isinstance(value, dict):
                     found.append(value)
@@ -82,4 +89,11 @@ _DECODER = json.JSONDecoder()
 
 def _is_cut_off(fault: json.JSONDecodeError, text: str) -> bool:
     """Say whether more text could heal ``fault``."""
-    return fault.msg.startswith("Unterminated string") or fault.pos >= len(text) - _TAIL
+    rest = text[fault.pos :]
+    if not rest or fault.msg.startswith("Unterminated string"):
+        return True
+    if fault.msg.startswith("Invalid \\u"):
+        return len(rest) <= len("\\u0041")
+    if fault.msg.startswith("Expecting value"):
+        return any(word.startswith(rest) for word in _WORDS)
+    return rest in _HALVES

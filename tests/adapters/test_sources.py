@@ -60,7 +60,7 @@ def test_an_unknown_source_is_refused_with_those_that_exist() -> None:
         open_source("nvlm", SourceOptions())
     told = str(refused.value)
     assert "did you mean 'nvml'?" in told
-    assert "there are: nvml, recording, synthetic" in told
+    assert "there are: neuron, nvml, recording, synthetic" in told
 
 
 def test_a_recording_begins_at_the_second_it_is_told(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_an_option_that_the_source_would_not_read_is_refused(
 
 def test_detection_finds_the_devices_of_this_host() -> None:
     with installed(FakeLibrary([FakeDevice("GPU-a"), FakeDevice("GPU-b")])):
-        found = detect()
+        found = detect(["nvml"])
         assert [(source.name, ids(source)) for source in found.sources] == [
             ("nvml", ["GPU-a", "GPU-b"])
         ]
@@ -219,7 +219,7 @@ def test_detection_finds_the_devices_of_this_host() -> None:
 
 def test_detection_says_why_a_host_has_none() -> None:
     with installed(None):
-        found = detect()
+        found = detect(["nvml"])
     assert found.sources == ()
     assert [absent.source for absent in found.absent] == ["nvml"]
     assert "libnvidia-ml.so.1" in found.absent[0].reason
