@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def trn1(  # noqa: PLR0913  one parameter for each group that a test changes
     cores: object = _CORES,
     errors: object = None,
     p50: float | None = 0.25,
-    ecc: object = (),
+    ecc: Sequence[object] = (),
     period: float = 1.003,
     error: str = "",
     busy: bool = True,
