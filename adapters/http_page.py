@@ -13,6 +13,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from .background import Unreachable
 
+REFUSED, TIMEOUT, REDIRECTED = "refused", "timeout", "redirected"
+TOO_LARGE, BROKEN = "too_large", "broken"
 LARGEST: Final = 8 * 2**20  # bytes
 _PIECE = 65536  # bytes read at once
 
@@ -80,22 +82,23 @@ def fetch(address: Address, seconds: float, *, clock: Clock = time.monotonic) ->
         _refuse(answer.status, place)
         return _body(answer, place, clock() + seconds, clock)
     except TimeoutError:
-        raise Unreachable("timeout", f"{place} gave no answer within {seconds:g} s") from None
+        raise Unreachable(TIMEOUT, f"{place} gave no answer within {seconds:g} s") from None
     except OSError as fault:
         reason = fault.strerror or str(fault)
-        raise Unreachable("refused", f"{place} cannot be reached: {reason}") from None
+        raise Unreachable(REFUSED, f"{place} cannot be reached: {reason}") from None
     except http.client.HTTPException as fault:
         told = f"{place} speaks no HTTP: {type(fault).__name__}"
-        raise Unreachable("broken", told) from None
+        raise Unreachable(BROKEN, told) from None
     finally:
         connection.close()
 
 
 def _refuse(status: int, place: str) -> None:
     if status in {301, 302, 303, 307, 308}:
-        raise Unreachable("redirected", f"{place} sends elsewhere: name the page itself")
+        raise Unreachable(REDIRECTED, f"{place} sends elsewhere: name the page itself")
     if status != http.client.OK:
-        raise Unreachable(f"http_{status}", f"{place} answers {status}")
+        code = f"http_{status}"
+        raise Unreachable(code, f"{place} answers {status}")
 
 
 def _body(answer: http.client.HTTPResponse, place: str, until: float, clock: Clock) -> str:
@@ -104,9 +107,9 @@ def _body(answer: http.client.HTTPResponse, place: str, until: float, clock: Clo
         pieces.append(piece)
         size += len(piece)
         if size > LARGEST:
-            raise Unreachable("too_large", f"{place} gives more than {LARGEST} bytes")
+            raise Unreachable(TOO_LARGE, f"{place} gives more than {LARGEST} bytes")
         if clock() > until:
-            raise Unreachable("timeout", f"{place} takes too long")
+            raise Unreachable(TIMEOUT, f"{place} takes too long")
     if answer.length:  # announced and not there
-        raise Unreachable("broken", f"{place} broke off in the midst of its answer")
+        raise Unreachable(BROKEN, f"{place} broke off in the midst of its answer")
     return b"".join(pieces).decode("utf-8", errors="replace")
