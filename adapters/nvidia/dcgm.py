@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ..background import Background, Outcome, Unreachable
@@ -28,6 +28,7 @@ URL: Final = "http://127.0.0.1:9400/metrics"
 INTERVAL: Final = 30.0  # seconds, the exporter's own default
 XIDS: Final = "xid_application"
 STALE: Final = "stale"
+SLICED: Final = " (MIG)"  # behind the product of a GPU that is cut: it has other peers
 
 _ASKS = 3  # pages fetched in one interval
 _LATE = 3  # intervals without a fresh page, from which on the exporter is stuck
@@ -41,7 +42,7 @@ class Page:
     """The devices of a page and what tells it from another: values, whatever their order."""
 
     devices: tuple[Device, ...]
-    print: int
+    digest: int
     bad_lines: int
 
 
@@ -66,8 +67,8 @@ def ambiguous(code: int) -> str:
 class DcgmSource:
     """Serve what dcgm-exporter at ``url`` collects each ``interval`` seconds.
 
-    A GPU that is cut into slices is no shard then, its slices are; facts of it are facts of each.
-    Nothing is asked before ``shards``. ``classify`` tells an XID's class: those of ``hardware`` are
+    A GPU that is cut into slices is a shard beside them, under another SKU: temperature and power
+    are known of it alone. Nothing is asked before ``shards``. ``classify`` tells an XID's class: those of ``hardware`` are
     facts, all others are counted.
     """
 
@@ -90,7 +91,7 @@ class DcgmSource:
         self._known: dict[str, _Known] = {}
         self._devices: dict[str, Device] = {}  # of the last fresh page
         self._fresh = False  # whether that page was not yet read
-        self._number, self._print, self._fresh_at = 0, 0, -interval
+        self._number, self._digest, self._fresh_at = 0, 0, -interval
         self._facts: list[Fact] = []
 
     @property
@@ -165,7 +166,7 @@ class DcgmSource:
             code = "no_metrics"
             raise Unreachable(code, str(bad)) from None
         devices = devices_of(page.samples)
-        return Page(devices, _print(devices), page.bad_lines)
+        return Page(devices, _digest(devices), page.bad_lines)
 
     def _follow(self, outcome: Outcome[Page] | None) -> None:
         """Take up ``outcome`` if it is a fresh page."""
@@ -173,19 +174,21 @@ class DcgmSource:
             return
         self._number, page = outcome.number, outcome.found
         early = outcome.at - self._fresh_at < _EARLY * self._interval
-        if not page.devices or page.print == self._print or (self._known and early):
+        if not page.devices or page.digest == self._digest or (self._known and early):
             return
-        self._print, self._fresh_at, self._fresh = page.print, outcome.at, True
+        self._digest, self._fresh_at, self._fresh = page.digest, outcome.at, True
         self.bad_lines += page.bad_lines
         cut = {device.parent for device in page.devices if device.is_slice}
-        self._devices = {d.id: d for d in page.devices if d.is_slice or d.parent not in cut}
-        self._know(cut)
+        self._devices = {
+            d.id: replace(d, sku=d.sku + SLICED) if d.id in cut else d for d in page.devices
+        }
+        self._know()
 
-    def _know(self, cut: set[str]) -> None:
+    def _know(self) -> None:
         """Bring the shards up to the fresh page: new ones, other jobs, and slices that went."""
         parents = {device.parent for device in self._devices.values()}
         for name, known in list(self._known.items()):
-            if name not in self._devices and known.parent in parents | cut:
+            if name not in self._devices and known.parent in parents:
                 del self._known[name]  # cut in another way now; a lost GPU is kept
         for name, device in self._devices.items():
             if name not in self._known:
@@ -221,7 +224,7 @@ class DcgmSource:
         return [r for known in self._known.values() for r in known.values.without(code)]
 
 
-def _print(devices: Iterable[Device]) -> int:
+def _digest(devices: Iterable[Device]) -> int:
     rows = [(d.id, number, "", repr(value)) for d in devices for number, value in d.raw.items()]
     rows += [
         (d.id, number, link, repr(value))
@@ -233,7 +236,5 @@ def _print(devices: Iterable[Device]) -> int:
 
 
 def _shard(device: Device) -> Shard:
-    if not device.is_slice:
-        return Shard(device.id, "gpu_shard", device.sku, device.job)
-    parent = ((device.parent,), ("gpu",))
-    return Shard(device.id, "mig_slice", device.sku, device.job, "", *parent)
+    kind = "mig_slice" if device.is_slice else "gpu_shard"
+    return Shard(device.id, kind, device.sku, device.job)

@@ -21,11 +21,11 @@ from .dcgm_page import Device
 Classify = Callable[[int], str]
 
 CLEAR: Final = 60.0  # seconds for which pages must say that a condition is over
-QUIET: Final = 300.0  # seconds without a repeat after which an XID is: the exporter's own window
 HELD: Final = 30.0  # seconds for which clocks must be held down
 
 HARDWARE: Final = "hardware"
-_HELD = {0x40: "thermal_slowdown", 0x80: "power_brake"}  # bits of the clocks' event reasons
+_HELD = {0x20 | 0x40: "thermal_slowdown", 0x80: "power_brake"}  # bits of the clocks' event reasons
+_TOTALS = frozenset({156, 310, 311})  # energy and memory errors, since the driver was loaded
 _ACTIONS = {1: "reset the GPU", 2: "reboot the node", 3: "drain P2P", 4: "drain and reset"}
 
 
@@ -56,11 +56,12 @@ class Conditions:
     def __init__(self, shard: str, classify: Classify) -> None:
         """Take its id and what tells the class of an XID."""
         self._shard = shard
+        self._before: Mapping[int, float] = {}
         self._conditions: dict[str, Condition] = {}
         self._ecc: tuple[int, float] | None = None  # the field and its value
         self._broken_memory = False
         self._xids = Xids(classify)
-        self._repeated: dict[int, float] = {}  # when a standing XID was seen last
+        self._standing: dict[int, bool] = {}  # XIDs, and whether the device began anew since then
 
     @property
     def counted(self) -> float | None:
@@ -111,17 +112,33 @@ class Conditions:
             yield from condition.see(self._shard, at, "clocks are held down", on=bool(bits & bit))
 
     def _errors(self, device: Device, at: float) -> Iterator[Fact]:
+        """Yield hardware XIDs, and their end: a device begun anew that asks for no recovery.
+
+        It is never their silence: a device that must be reset may well be silent.
+        """
+        raw = device.raw
+        if _anew(self._before, raw):
+            self._standing = dict.fromkeys(self._standing, True)
+        self._before = raw
         for code, times in self._xids.see(device):
-            self._repeated[code] = at
+            self._standing[code] = False
             detail = f"XID {code}, {times:.0f} times on one page" if times > 1 else f"XID {code}"
-            condition = self._condition(f"xid_{code}", clear=QUIET)
-            yield from condition.see(self._shard, at, detail, on=True)
-        recovering = device.raw.get(RECOVERY_ACTION, 0.0) != 0
-        for code in [code for code, last in self._repeated.items() if last < at]:
-            condition = self._condition(f"xid_{code}", clear=QUIET)
-            yield from condition.see(self._shard, at, "not seen again", on=recovering)
+            yield from self._condition(f"xid_{code}").see(self._shard, at, detail, on=True)
+        recovering = raw.get(RECOVERY_ACTION, 0.0) != 0
+        for code, anew in list(self._standing.items()):
+            condition = self._condition(f"xid_{code}")
+            detail = "the device began anew"
+            yield from condition.see(self._shard, at, detail, on=recovering or not anew)
             if not condition.stands:
-                del self._repeated[code]
+                del self._standing[code]
+
+
+def _anew(before: Mapping[int, float], now: Mapping[int, float]) -> bool:
+    """Say whether a device was reset, or its driver loaded, between two pages."""
+    fell = any(
+        now.get(number, before[number]) < before[number] for number in _TOTALS & before.keys()
+    )
+    return fell or (before.get(XID_ERRORS, 0.0) != 0 and now.get(XID_ERRORS) == 0)
 
 
 class Xids:

@@ -86,8 +86,12 @@ class _Seen:
 
 
 def slice_id(uuid: str, instance: str) -> str:
-    """Return the id of the slice with the GPU ``instance`` number of the GPU ``uuid``."""
-    return f"{uuid}/gi-{instance}"
+    """Return the id of the slice with the GPU ``instance`` number of the GPU ``uuid``.
+
+    It is that of NVML's source for the first compute instance, which is the only one but for hosts
+    that cut twice: the exporter does not tell them apart.
+    """
+    return f"{uuid}/{instance}/0"
 
 
 def devices_of(samples: Iterable[Sample]) -> tuple[Device, ...]:
