@@ -78,9 +78,9 @@ def fetch(address: Address, seconds: float, *, clock: Clock = time.monotonic) ->
     connection = kind(address.host, address.port, timeout=seconds)
     try:
         connection.request("GET", address.path, headers={"Accept": "text/plain"})
-        answer = connection.getresponse()
-        _refuse(answer.status, place)
-        return _body(answer, place, clock() + seconds, clock)
+        with connection.getresponse() as answer:
+            _refuse(answer.status, place)
+            return _body(answer, place, clock() + seconds, clock)
     except TimeoutError:
         raise Unreachable(TIMEOUT, f"{place} gave no answer within {seconds:g} s") from None
     except OSError as fault:

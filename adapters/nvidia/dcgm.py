@@ -68,8 +68,8 @@ class DcgmSource:
     """Serve what dcgm-exporter at ``url`` collects each ``interval`` seconds.
 
     A GPU that is cut into slices is a shard beside them, under another SKU: temperature and power
-    are known of it alone. Nothing is asked before ``shards``. ``classify`` tells an XID's class: those of ``hardware`` are
-    facts, all others are counted.
+    are known of it alone. Nothing is asked before ``shards``. ``classify`` tells an XID's class:
+    those of ``hardware`` are facts, all others are counted.
     """
 
     def __init__(
