@@ -9,6 +9,8 @@ from pathlib import Path
 
 from .base import CounterSource, Reading, Shard, SourceUnavailable
 from .catalogue import Catalogue, default_catalogue
+from .neuron.monitor import COMMAND, Monitor
+from .neuron.source import NeuronSource
 from .recording_read import read_recording
 from .recording_source import RecordingSource
 from .registry import Registry
@@ -17,8 +19,9 @@ from .synthetic.fleet import FleetSpec, SyntheticFleet, SyntheticSource
 from .topology.model import Topology
 
 _NVML = "nvml"
+_NEURON = "neuron"
 
-HARDWARE = (_NVML,)  # in the order in which ``detect`` tries them
+HARDWARE = (_NVML, _NEURON)  # in the order in which ``detect`` tries them
 
 _DIGITS = 6  # of a second; Unix time as a float64 knows no more, and sums of ticks differ beyond
 
@@ -30,7 +33,8 @@ class SourceOptions:
     ``recording`` is the folder to play. Of a recording or a synthetic fleet, ``beneath`` serves
     only the shards beneath that node of the topology and ``shards`` only those named; ``began`` is
     the Unix second at which their second 0 lies (agents that play one recording together must
-    agree on it). ``fleet``, ``faults`` and ``seed`` make the synthetic fleet.
+    agree on it). ``fleet``, ``faults`` and ``seed`` make the synthetic fleet. ``neuron_monitor``
+    is the command line that reports on Neuron devices, "" = the vendor's usual place.
     """
 
     recording: Path | None = None
@@ -40,6 +44,7 @@ class SourceOptions:
     fleet: FleetSpec = field(default_factory=FleetSpec)
     faults: tuple[Fault, ...] = ()
     seed: int = 1
+    neuron_monitor: str = ""
 
 
 class PlayedSource:
@@ -84,7 +89,7 @@ class Detected:
 
 
 def open_source(name: str, options: SourceOptions) -> CounterSource:
-    """Return the source called ``name``: nvml, recording or synthetic.
+    """Return the source called ``name``: nvml, neuron, recording or synthetic.
 
     Raises ``UnknownName`` for another name, ``ValueError`` (one line) for options that the source
     does not read or cannot follow, ``SourceUnavailable`` if its library is not installed.
@@ -94,13 +99,16 @@ def open_source(name: str, options: SourceOptions) -> CounterSource:
     return make(options)
 
 
-def detect(names: Sequence[str] = HARDWARE) -> Detected:
-    """Try the hardware sources in turn and keep those that have shards."""
+def detect(names: Sequence[str] = HARDWARE, options: SourceOptions = SourceOptions()) -> Detected:
+    """Try the hardware sources in turn and keep those that have shards.
+
+    Each is told what it reads of ``options``.
+    """
     sources: list[CounterSource] = []
     absent: list[SourceUnavailable] = []
     for name in names:
         try:
-            source = open_source(name, SourceOptions())
+            source = open_source(name, _read_by(name, options))
             source.shards()
         except SourceUnavailable as unavailable:
             absent.append(unavailable)
@@ -111,9 +119,15 @@ def detect(names: Sequence[str] = HARDWARE) -> Detected:
 
 _READS = {
     _NVML: frozenset[str](),
+    _NEURON: frozenset({"neuron_monitor"}),
     "recording": frozenset({"recording", "beneath", "shards", "began"}),
     "synthetic": frozenset({"beneath", "shards", "began", "fleet", "faults", "seed"}),
 }
+
+
+def _read_by(name: str, options: SourceOptions) -> SourceOptions:
+    """Return ``options`` without those that the source called ``name`` does not read."""
+    return SourceOptions(**{option: getattr(options, option) for option in _READS[name]})
 
 
 def _refuse_unread(name: str, options: SourceOptions) -> None:
@@ -133,6 +147,10 @@ def _nvml(options: SourceOptions) -> CounterSource:
         reason = f"the module {missing.name} is not installed; install tessera[agent]"
         raise SourceUnavailable(_NVML, reason) from None
     return NvmlSource()
+
+
+def _neuron(options: SourceOptions) -> CounterSource:
+    return NeuronSource(Monitor(options.neuron_monitor or COMMAND))
 
 
 def _recording(options: SourceOptions) -> CounterSource:
@@ -187,4 +205,4 @@ def _registry(**factories: Callable[[SourceOptions], CounterSource]) -> Registry
     return made
 
 
-_SOURCES = _registry(nvml=_nvml, recording=_recording, synthetic=_synthetic)
+_SOURCES = _registry(nvml=_nvml, neuron=_neuron, recording=_recording, synthetic=_synthetic)

@@ -5,7 +5,7 @@ Apart from the commands, so that each of them reads its settings in the same way
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ import click
 
 from ..adapters.base import CounterSource, SourceUnavailable
 from ..adapters.registry import UnknownName
-from ..adapters.sources import detect, open_source
+from ..adapters.sources import HARDWARE, detect, open_source
 from ..settings.environ import own_environ
 from ..settings.load import BadSettings, load
 from ..settings.refused import Refused
@@ -30,11 +30,12 @@ _HELP = {
     "job": "job of all shards here, unless the source says",
     "role": "role of all shards here, unless the source says",
     "sku": "SKU of all shards here, in place of what the source says",
-    "source": "auto, nvml, recording or synthetic",
+    "source": "auto, nvml, neuron, recording or synthetic",
     "recording": "folder to play, for --source recording",
     "beneath": "serve only the shards beneath this node of the recording",
     "shards": "serve only these shards of the recording; may be repeated",
     "began": "Unix second at which the recording's second 0 lies; default: now",
+    "neuron_monitor": "command line of neuron-monitor, if not in its vendor's place",
     "scores": "made of ticks beside the mean: spread, oscillation, spike; may be repeated",
     "tick_seconds": "seconds between two ticks",
     "budget": "seconds that the sources have for a tick",
@@ -90,12 +91,13 @@ def find_sources(settings: AgentSettings, began: float) -> Found:
     ``began`` is where a played source's second 0 lies unless the settings say so.
     """
     if settings.source == "auto":
-        if settings.options != AgentSettings().options:
+        unread = replace(settings.options, neuron_monitor="")
+        if unread != AgentSettings().options:
             message = "recording, beneath, shards and began need a source: add --source recording"
             raise Refused(message)
-        detected = detect()
+        detected = detect(options=settings.options)
         return Found(detected.sources, detected.absent)
-    played = settings.source != "nvml" and settings.began is None
+    played = settings.source not in HARDWARE and settings.began is None
     wanted = settings.model_copy(update={"began": began}) if played else settings
     try:
         source = open_source(settings.source, wanted.options)
