@@ -12,8 +12,8 @@ from typing import Final
 from ..base import Absent, Reading
 from .dcgm_fields import FIELDS, METRICS, PROFILED, UTILIZATION, Field
 from .dcgm_page import Device
-from .sampling import IMPOSSIBLE
 
+IMPOSSIBLE: Final = "impossible"  # the code of a value that no device can have
 MISSING: Final = "missing"  # the code of what was on an earlier page and is on this one no longer
 
 _BUSY = 50.0  # per cent of time with a kernel: no counter of the engines can be 0 then
