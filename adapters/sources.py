@@ -4,7 +4,7 @@ Apart, because a vendor's library is imported only when its source is asked for.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from .base import CounterSource, Reading, Shard, SourceUnavailable
@@ -19,9 +19,11 @@ from .synthetic.fleet import FleetSpec, SyntheticFleet, SyntheticSource
 from .topology.model import Topology
 
 _NVML = "nvml"
+_DCGM = "dcgm"
 _NEURON = "neuron"
 
-HARDWARE = (_NVML, _NEURON)  # in the order in which ``detect`` tries them
+HARDWARE = (_NVML, _DCGM, _NEURON)  # in the order in which ``detect`` tries them
+_INSTEAD = {_DCGM: _NVML}  # tried only where the other, which sees more, has nothing
 
 _DIGITS = 6  # of a second; Unix time as a float64 knows no more, and sums of ticks differ beyond
 
@@ -35,6 +37,8 @@ class SourceOptions:
     the Unix second at which their second 0 lies (agents that play one recording together must
     agree on it). ``fleet``, ``faults`` and ``seed`` make the synthetic fleet. ``neuron_monitor``
     is the command line that reports on Neuron devices, "" = the vendor's usual place.
+    ``dcgm_url`` is dcgm-exporter's page ("" = its usual place), which changes each
+    ``dcgm_interval`` seconds.
     """
 
     recording: Path | None = None
@@ -45,6 +49,8 @@ class SourceOptions:
     faults: tuple[Fault, ...] = ()
     seed: int = 1
     neuron_monitor: str = ""
+    dcgm_url: str = ""
+    dcgm_interval: float = 30.0
 
 
 class PlayedSource:
@@ -89,7 +95,7 @@ class Detected:
 
 
 def open_source(name: str, options: SourceOptions) -> CounterSource:
-    """Return the source called ``name``: nvml, neuron, recording or synthetic.
+    """Return the source called ``name``: nvml, dcgm, neuron, recording or synthetic.
 
     Raises ``UnknownName`` for another name, ``ValueError`` (one line) for options that the source
     does not read or cannot follow, ``SourceUnavailable`` if its library is not installed.
@@ -102,11 +108,13 @@ def open_source(name: str, options: SourceOptions) -> CounterSource:
 def detect(names: Sequence[str] = HARDWARE, options: SourceOptions = SourceOptions()) -> Detected:
     """Try the hardware sources in turn and keep those that have shards.
 
-    Each is told what it reads of ``options``.
+    Each is told what it reads of ``options``. Raises ``ValueError`` for options as ``open_source``.
     """
     sources: list[CounterSource] = []
     absent: list[SourceUnavailable] = []
     for name in names:
+        if _INSTEAD.get(name) in {source.name for source in sources}:
+            continue
         try:
             source = open_source(name, _read_by(name, options))
             source.shards()
@@ -119,10 +127,18 @@ def detect(names: Sequence[str] = HARDWARE, options: SourceOptions = SourceOptio
 
 _READS = {
     _NVML: frozenset[str](),
+    _DCGM: frozenset({"dcgm_url", "dcgm_interval"}),
     _NEURON: frozenset({"neuron_monitor"}),
     "recording": frozenset({"recording", "beneath", "shards", "began"}),
     "synthetic": frozenset({"beneath", "shards", "began", "fleet", "faults", "seed"}),
 }
+
+
+def of_played(options: SourceOptions) -> SourceOptions:
+    """Return ``options`` without those that hardware sources read."""
+    default = SourceOptions()
+    names = frozenset[str]().union(*(_READS[name] for name in HARDWARE))
+    return replace(options, **{name: getattr(default, name) for name in names})
 
 
 def _read_by(name: str, options: SourceOptions) -> SourceOptions:
@@ -147,6 +163,12 @@ def _nvml(options: SourceOptions) -> CounterSource:
         reason = f"the module {missing.name} is not installed; install tessera[agent]"
         raise SourceUnavailable(_NVML, reason) from None
     return NvmlSource()
+
+
+def _dcgm(options: SourceOptions) -> CounterSource:
+    from .nvidia.dcgm import URL, DcgmSource  # noqa: PLC0415 - only where it is asked for
+
+    return DcgmSource(options.dcgm_url or URL, options.dcgm_interval)
 
 
 def _neuron(options: SourceOptions) -> CounterSource:
@@ -205,4 +227,6 @@ def _registry(**factories: Callable[[SourceOptions], CounterSource]) -> Registry
     return made
 
 
-_SOURCES = _registry(nvml=_nvml, neuron=_neuron, recording=_recording, synthetic=_synthetic)
+_SOURCES = _registry(
+    nvml=_nvml, dcgm=_dcgm, neuron=_neuron, recording=_recording, synthetic=_synthetic
+)

@@ -53,6 +53,8 @@ class AgentSettings(Settings):
     shards: tuple[str, ...] = ()
     began: float | None = None
     neuron_monitor: str = Field(default="", max_length=1000)
+    dcgm_url: str = Field(default="", max_length=1000)
+    dcgm_interval: float = Field(default=30.0, ge=1.0, le=600.0)
     scores: tuple[Score, ...] = BESIDE
     tick_seconds: float = Field(default=1.0, ge=0.1, le=60.0)
     budget: float = Field(default=0.8, gt=0.0, le=60.0)
@@ -68,4 +70,6 @@ class AgentSettings(Settings):
             shards=self.shards,
             began=self.began,
             neuron_monitor=self.neuron_monitor,
+            dcgm_url=self.dcgm_url,
+            dcgm_interval=self.dcgm_interval,
         )

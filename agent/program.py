@@ -5,7 +5,7 @@ Apart from the commands, so that each of them reads its settings in the same way
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ import click
 
 from ..adapters.base import CounterSource, SourceUnavailable
 from ..adapters.registry import UnknownName
-from ..adapters.sources import HARDWARE, detect, open_source
+from ..adapters.sources import HARDWARE, detect, of_played, open_source
 from ..settings.environ import own_environ
 from ..settings.load import BadSettings, load
 from ..settings.refused import Refused
@@ -30,12 +30,14 @@ _HELP = {
     "job": "job of all shards here, unless the source says",
     "role": "role of all shards here, unless the source says",
     "sku": "SKU of all shards here, in place of what the source says",
-    "source": "auto, nvml, neuron, recording or synthetic",
+    "source": "auto, nvml, dcgm, neuron, recording or synthetic",
     "recording": "folder to play, for --source recording",
     "beneath": "serve only the shards beneath this node of the recording",
     "shards": "serve only these shards of the recording; may be repeated",
     "began": "Unix second at which the recording's second 0 lies; default: now",
     "neuron_monitor": "command line of neuron-monitor, if not in its vendor's place",
+    "dcgm_url": "page of dcgm-exporter; default: http://127.0.0.1:9400/metrics",
+    "dcgm_interval": "seconds between two collections of dcgm-exporter",
     "scores": "made of ticks beside the mean: spread, oscillation, spike; may be repeated",
     "tick_seconds": "seconds between two ticks",
     "budget": "seconds that the sources have for a tick",
@@ -91,11 +93,13 @@ def find_sources(settings: AgentSettings, began: float) -> Found:
     ``began`` is where a played source's second 0 lies unless the settings say so.
     """
     if settings.source == "auto":
-        unread = replace(settings.options, neuron_monitor="")
-        if unread != AgentSettings().options:
+        if of_played(settings.options) != AgentSettings().options:
             message = "recording, beneath, shards and began need a source: add --source recording"
             raise Refused(message)
-        detected = detect(options=settings.options)
+        try:
+            detected = detect(options=settings.options)
+        except ValueError as bad:
+            raise Refused(str(bad)) from None
         return Found(detected.sources, detected.absent)
     played = settings.source not in HARDWARE and settings.began is None
     wanted = settings.model_copy(update={"began": began}) if played else settings

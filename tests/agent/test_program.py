@@ -59,6 +59,8 @@ def test_a_host_without_an_accelerator_says_so_in_one_line_and_ends_with_3(
         (("--source", "recording"), "source 'recording' has no folder to play"),
         (("--source", "recording", "--recording", "absent"), "absent"),
         (("--recording", "absent"), "add --source recording"),
+        (("--source", "dcgm", "--dcgm-url", "9400"), "'9400' is no http:// address of a host"),
+        (("--dcgm-interval", "0"), "--dcgm-interval"),
         ((*SYNTHETIC, "--beneath", "rack-77"), "there is no node 'rack-77'"),
         (("record",), "Missing argument 'DIR'"),
         (("record", ".", *SYNTHETIC, "--seconds", "0"), "--seconds"),
