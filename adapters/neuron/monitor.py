@@ -15,7 +15,7 @@ from contextlib import suppress
 from threading import Event, Thread
 from typing import Final
 
-from .child import GRACE, Child
+from ..child import GRACE, Child
 from .documents import LARGEST, Documents
 from .report import BadReport, Report, parse_report
 

@@ -8,12 +8,17 @@ import os
 import select
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
 GRACE: Final = 2.0  # seconds from the request to end to the end
 _CHUNK = 2**16  # bytes
+
+
+class Failed(Exception):  # noqa: N818 - named for what it says
+    """Say in one line why a program gave nothing: it ended badly, took too long, said too much."""
 
 
 class Child:
@@ -43,6 +48,11 @@ class Child:
             return b""
         return os.read(pipe.fileno(), _CHUNK) or None
 
+    @property
+    def code(self) -> int | None:
+        """The code with which it ended, None while it runs."""
+        return self._process.poll()
+
     def end(self) -> None:
         """End it and all that it has started: asked first, forced after ``GRACE`` seconds."""
         self._tell(signal.SIGTERM)
@@ -52,6 +62,10 @@ class Child:
         self._tell(signal.SIGKILL)  # what it has started and left behind
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+    def wait(self) -> None:
+        """Wait ``GRACE`` seconds for one that writes no more to end."""
+        self._has_ended(GRACE)
 
     def _has_ended(self, seconds: float) -> bool:
         try:
@@ -63,3 +77,37 @@ class Child:
     def _tell(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
+
+
+def run(command: Sequence[str], seconds: float, largest: int) -> bytes:
+    """Return all that ``command`` writes; raise ``Failed``.
+
+    It is ended after ``seconds`` and beyond ``largest`` bytes.
+    """
+    try:
+        child = Child(command)
+    except OSError as fault:
+        message = f"{command[0]} cannot be started: {fault.strerror}"
+        raise Failed(message) from None
+    try:
+        return _all_of(child, command[0], time.monotonic() + seconds, largest)
+    finally:
+        child.end()
+
+
+def _all_of(child: Child, name: str, deadline: float, largest: int) -> bytes:
+    told: list[bytes] = []
+    while (data := child.read(max(0.0, deadline - time.monotonic()))) is not None:
+        if not data:
+            message = f"{name} took too long"
+            raise Failed(message)
+        told.append(data)
+        largest -= len(data)
+        if largest < 0:
+            message = f"{name} wrote too much"
+            raise Failed(message)
+    child.wait()
+    if child.code:
+        message = f"{name} ended with {child.code}"
+        raise Failed(message)
+    return b"".join(told)
