@@ -38,7 +38,8 @@ _STUCK = 60.0  # seconds for which the runtime's own clock may stand still
 _TIMEOUT = 2.5  # seconds for the plugin's page
 _LOOK = 10.0  # seconds between two looks at the PCI bus
 _MACHINE: Final = ("etc/machine-id", "var/lib/dbus/machine-id")
-_LIBRARY: Final = "usr/local/lib/python3*/*-packages/libtpu-*.dist-info"
+_INFO: Final = ".dist-info"
+_LIBRARY: Final = f"usr/local/lib/python3*/*-packages/libtpu-*{_INFO}"
 _SAID: Final = ("TPU_ACCELERATOR_TYPE", "TPU_TOPOLOGY", "TPU_TOPOLOGY_WRAP")
 _IDLE: Final = Absent("unsupported")  # now: there is nothing to measure
 
@@ -75,7 +76,7 @@ class TpuSource:
         self._lock = threading.Lock()  # shards and read may be asked by two threads
         self._chips: tuple[Chip, ...] = ()
         self._present: frozenset[str] = frozenset()
-        self._looked = 0.0
+        self._looked, self._library = 0.0, ""
         self._lost: dict[str, Condition] = {}
         self._facts: list[Fact] = []
         self._numbers = (0, 0)  # of the last outcomes taken up
@@ -83,6 +84,7 @@ class TpuSource:
         self._page_at, self._shown_at = 0.0, 0.0
         self._page_now: Page = {}
         self._of_plugin: set[tuple[str, str]] = set()  # shards and metrics that it has shown
+        self._of_runtime: frozenset[str] = frozenset()  # shards that a workload speaks of now
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -134,10 +136,7 @@ class TpuSource:
     def identity(self) -> Mapping[str, str]:
         """Return the kind and topology of the slice, and the library that the host carries."""
         found = {name.lower(): self._environ[name] for name in _SAID if self._environ.get(name)}
-        names = sorted(path.name for path in self._root.glob(_LIBRARY))
-        if names:
-            found["libtpu"] = names[-1].removeprefix("libtpu-").removesuffix(".dist-info")
-        return found
+        return found | ({"libtpu": self._library} if self._library else {})
 
     def close(self) -> None:
         """Ask no more."""
@@ -154,10 +153,12 @@ class TpuSource:
             raise Unreachable(code, str(bad)) from None
 
     def _look(self) -> None:
-        """Look at the PCI bus; a chip that left keeps its place."""
+        """Look at the PCI bus, and for the library; a chip that left keeps its place."""
         self._looked = self._clock()
         found = chips_of(self._root)
         self._present = frozenset(chip.address for chip in found)
+        names = sorted(path.name for path in self._root.glob(_LIBRARY))
+        self._library = names[-1].removeprefix("libtpu-").removesuffix(_INFO) if names else ""
         if len(found) >= len(self._chips):
             self._chips = found
 
@@ -177,6 +178,7 @@ class TpuSource:
         self.misplaced += left
         failing = next((one.code for one in told if one.state == "fails"), "")
         code = "failed" if outcome.fault is not None else failing
+        self._of_runtime = frozenset(self._id(number) for number in measured)
         values: Values = {}
         for number in range(len(self._chips)):
             values |= self._measured(number, measured.get(number), code)
@@ -247,8 +249,10 @@ class TpuSource:
             name, memory = self._id(number), self._chips[number].generation.memory
             for metric, value in shown.values.items():
                 most = (shown.memory or memory) if metric == USED else 1.0
-                checked = self._checked(name, metric, value, most)
                 self._of_plugin.add((name, metric))
+                if metric in METRICS and name in self._of_runtime:
+                    continue  # one that is new more often says it too
+                checked = self._checked(name, metric, value, most)
                 if checked is not None:
                     yield (name, metric), checked
 
