@@ -5,6 +5,7 @@ Apart, because a vendor's library is imported only when its source is asked for.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from os import environ
 from pathlib import Path
 
 from .base import CounterSource, Reading, Shard, SourceUnavailable
@@ -21,8 +22,9 @@ from .topology.model import Topology
 _NVML = "nvml"
 _DCGM = "dcgm"
 _NEURON = "neuron"
+_TPU = "tpu"
 
-HARDWARE = (_NVML, _DCGM, _NEURON)  # in the order in which ``detect`` tries them
+HARDWARE = (_NVML, _DCGM, _NEURON, _TPU)  # in the order in which ``detect`` tries them
 _INSTEAD = {_DCGM: _NVML}  # tried only where the other, which sees more, has nothing
 
 _DIGITS = 6  # of a second; Unix time as a float64 knows no more, and sums of ticks differ beyond
@@ -38,7 +40,9 @@ class SourceOptions:
     agree on it). ``fleet``, ``faults`` and ``seed`` make the synthetic fleet. ``neuron_monitor``
     is the command line that reports on Neuron devices, "" = the vendor's usual place.
     ``dcgm_url`` is dcgm-exporter's page ("" = its usual place), which changes each
-    ``dcgm_interval`` seconds.
+    ``dcgm_interval`` seconds. ``tpu_ports`` are those of a TPU workload's metrics, "8431,8432",
+    and ``tpu_plugin`` is the page of GKE's device plugin ("" = their usual places). ``host`` names
+    devices that have no name of their own; any source may be told it.
     """
 
     recording: Path | None = None
@@ -51,6 +55,9 @@ class SourceOptions:
     neuron_monitor: str = ""
     dcgm_url: str = ""
     dcgm_interval: float = 30.0
+    tpu_ports: str = ""
+    tpu_plugin: str = ""
+    host: str = ""
 
 
 class PlayedSource:
@@ -95,7 +102,7 @@ class Detected:
 
 
 def open_source(name: str, options: SourceOptions) -> CounterSource:
-    """Return the source called ``name``: nvml, dcgm, neuron, recording or synthetic.
+    """Return the source called ``name``: nvml, dcgm, neuron, tpu, recording or synthetic.
 
     Raises ``UnknownName`` for another name, ``ValueError`` (one line) for options that the source
     does not read or cannot follow, ``SourceUnavailable`` if its library is not installed.
@@ -128,7 +135,8 @@ def detect(names: Sequence[str] = HARDWARE, options: SourceOptions = SourceOptio
 _READS = {
     _NVML: frozenset[str](),
     _DCGM: frozenset({"dcgm_url", "dcgm_interval"}),
-    _NEURON: frozenset({"neuron_monitor"}),
+    _NEURON: frozenset({"neuron_monitor", "host"}),
+    _TPU: frozenset({"tpu_ports", "tpu_plugin", "host"}),
     "recording": frozenset({"recording", "beneath", "shards", "began"}),
     "synthetic": frozenset({"beneath", "shards", "began", "fleet", "faults", "seed"}),
 }
@@ -150,7 +158,7 @@ def _refuse_unread(name: str, options: SourceOptions) -> None:
     default = SourceOptions()
     for option in fields(SourceOptions):
         said = getattr(options, option.name) != getattr(default, option.name)
-        if said and option.name not in _READS[name]:
+        if said and option.name not in _READS[name] | {"host"}:
             message = f"source {name!r} does not read {option.name!r}: leave it out"
             raise ValueError(message)
 
@@ -172,7 +180,17 @@ def _dcgm(options: SourceOptions) -> CounterSource:
 
 
 def _neuron(options: SourceOptions) -> CounterSource:
-    return NeuronSource(Monitor(options.neuron_monitor or COMMAND))
+    return NeuronSource(Monitor(options.neuron_monitor or COMMAND), host=options.host)
+
+
+def _tpu(options: SourceOptions) -> CounterSource:
+    from .tpu.plugin import URL  # noqa: PLC0415 - only where it is asked for
+    from .tpu.runtime import ports_of  # noqa: PLC0415 - it needs the wire's library
+    from .tpu.source import TpuSource  # noqa: PLC0415 - as the others
+
+    ports = ports_of(options.tpu_ports or environ.get("TPU_RUNTIME_METRICS_PORTS", ""))
+    page = options.tpu_plugin or URL
+    return TpuSource(ports, page, host=options.host, environ=environ)
 
 
 def _recording(options: SourceOptions) -> CounterSource:
@@ -228,5 +246,5 @@ def _registry(**factories: Callable[[SourceOptions], CounterSource]) -> Registry
 
 
 _SOURCES = _registry(
-    nvml=_nvml, dcgm=_dcgm, neuron=_neuron, recording=_recording, synthetic=_synthetic
+    nvml=_nvml, dcgm=_dcgm, neuron=_neuron, tpu=_tpu, recording=_recording, synthetic=_synthetic
 )

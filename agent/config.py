@@ -55,6 +55,8 @@ class AgentSettings(Settings):
     neuron_monitor: str = Field(default="", max_length=1000)
     dcgm_url: str = Field(default="", max_length=1000)
     dcgm_interval: float = Field(default=30.0, ge=1.0, le=600.0)
+    tpu_ports: str = Field(default="", max_length=1000)
+    tpu_plugin: str = Field(default="", max_length=1000)
     scores: tuple[Score, ...] = BESIDE
     tick_seconds: float = Field(default=1.0, ge=0.1, le=60.0)
     budget: float = Field(default=0.8, gt=0.0, le=60.0)
@@ -72,4 +74,7 @@ class AgentSettings(Settings):
             neuron_monitor=self.neuron_monitor,
             dcgm_url=self.dcgm_url,
             dcgm_interval=self.dcgm_interval,
+            tpu_ports=self.tpu_ports,
+            tpu_plugin=self.tpu_plugin,
+            host=self.host,
         )

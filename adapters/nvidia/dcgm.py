@@ -16,9 +16,10 @@ from typing import Final
 from ..background import Background, Outcome, Unreachable
 from ..base import Fact, Reading, Shard, SourceUnavailable
 from ..catalogue import Catalogue, default_catalogue
+from ..condition import Condition
 from ..exposition import BadExposition, parse
 from ..http_page import address_of, fetch
-from .dcgm_facts import Classify, Condition, Conditions
+from .dcgm_facts import Classify, Conditions
 from .dcgm_fields import METRICS, POWER_LIMIT
 from .dcgm_page import Device, devices_of
 from .dcgm_values import MISSING, Values

@@ -4,10 +4,10 @@ Apart from its readings, because a fact stands from one page to the next until p
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from ..base import Fact
+from ..condition import CLEAR, Condition
 from .dcgm_fields import (
     BY_ID,
     ECC_UNCORRECTED,
@@ -20,34 +20,12 @@ from .dcgm_page import Device
 
 Classify = Callable[[int], str]
 
-CLEAR: Final = 60.0  # seconds for which pages must say that a condition is over
 HELD: Final = 30.0  # seconds for which clocks must be held down
 
 HARDWARE: Final = "hardware"
 _HELD = {0x20 | 0x40: "thermal_slowdown", 0x80: "power_brake"}  # bits of the clocks' event reasons
 _TOTALS = frozenset({156, 310, 311})  # energy and memory errors, since the driver was loaded
 _ACTIONS = {1: "reset the GPU", 2: "reboot the node", 3: "drain P2P", 4: "drain and reset"}
-
-
-@dataclass(slots=True)
-class Condition:
-    """Something that is so or not on each page; a fact once it was so for ``after`` seconds."""
-
-    code: str
-    after: float = 0.0
-    clear: float = CLEAR
-    stands: bool = False
-    since: float | None = None  # it has been so, or not so, other than it ``stands``
-
-    def see(self, shard: str, at: float, detail: str, *, on: bool) -> Iterator[Fact]:
-        """Take what the page at ``at`` (Unix seconds) says, and yield a beginning or an end."""
-        if on == self.stands:
-            self.since = None
-            return
-        self.since = at if self.since is None else self.since
-        if at - self.since >= (self.after if on else self.clear):
-            self.stands, self.since = on, None
-            yield Fact(shard, self.code, at, stands=on, detail=detail)
 
 
 class Conditions:

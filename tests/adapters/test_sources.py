@@ -62,7 +62,7 @@ def test_an_unknown_source_is_refused_with_those_that_exist() -> None:
         open_source("nvlm", SourceOptions())
     told = str(refused.value)
     assert "did you mean 'nvml'?" in told
-    assert "there are: dcgm, neuron, nvml, recording, synthetic" in told
+    assert "there are: dcgm, neuron, nvml, recording, synthetic, tpu" in told
 
 
 def test_a_recording_begins_at_the_second_it_is_told(tmp_path: Path) -> None:

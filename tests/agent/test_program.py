@@ -61,6 +61,7 @@ def test_a_host_without_an_accelerator_says_so_in_one_line_and_ends_with_3(
         (("--recording", "absent"), "add --source recording"),
         (("--source", "dcgm", "--dcgm-url", "9400"), "'9400' is no http:// address of a host"),
         (("--dcgm-interval", "0"), "--dcgm-interval"),
+        (("--source", "tpu", "--tpu-ports", "8431;8432"), "'8431;8432' is no list of ports"),
         ((*SYNTHETIC, "--beneath", "rack-77"), "there is no node 'rack-77'"),
         (("record",), "Missing argument 'DIR'"),
         (("record", ".", *SYNTHETIC, "--seconds", "0"), "--seconds"),

@@ -19,6 +19,7 @@ from google.protobuf.descriptor_pb2 import (
 )
 
 from tessera.adapters.kubernetes import pod_resources_pb2
+from tessera.adapters.tpu import tpu_metric_service_pb2
 from tessera.proto.schema import console, health, ingest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +29,7 @@ MODULES = {
     "proto/console": console,
     "proto/health": health,
     "adapters/kubernetes/pod_resources": pod_resources_pb2,
+    "adapters/tpu/tpu_metric_service": tpu_metric_service_pb2,
 }
 COMMENT = re.compile(r"//[^\n]*")
 TOKEN = re.compile(r'"[^"]*"|[\w.]+|[{}()<>=;,]')
