@@ -29,11 +29,14 @@ from .intake import Intake
 from .inventory import (
     INVENTORY,
     Named,
+    Placed,
     catalogue_of,
     columns_of,
     interval_of,
+    intervals_of,
     judged_metrics,
     survey,
+    with_jobs,
     with_version,
     yielded,
 )
@@ -78,7 +81,10 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     Raises ``BadFolder``, ``BadStart`` and ``SourceUnavailable``, each one line.
     """
     identity = identify(settings.host, random)
-    shards = [shard for source in sources for shard in source.shards()]
+    shards = with_jobs((shard for source in sources for shard in source.shards()), sources)
+    for source in sources:
+        if isinstance(source, Placed):
+            source.place(shards)
     interval = interval_of(sources, settings.tick_seconds)
     shipped = replace(default_catalogue(), scores=settings.scores)
     first = await sampler.ask(clock.now())
@@ -91,7 +97,7 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
         raise BadStart(str(bad)) from None
     inventory, ledger = _take_up(found, folder, clock.now(), _warm(settings.baseline, found))
     ids = tuple(shard.id for shard in inventory.shards)
-    intake = Intake(ids, metrics, interval)
+    intake = Intake(ids, metrics, interval, intervals_of(read, sources, interval))
     ring = Ring(ids, intake.read)
     desk = Desk(ledger, intake, ring, facts)
     exchange = Exchange(identity, inventory, desk, clock, __version__)
