@@ -22,6 +22,7 @@ from ..settings.folder import Folder, unwritable
 from .backoff import Backoff
 from .checkpoint import Checkpoints
 from .config import AgentSettings
+from .events import Events
 from .exchange import Desk, Exchange
 from .facts import Facts
 from .identity import Identity, identify
@@ -73,6 +74,7 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     sampler: Sampler,
     folder: Folder,
     facts: Facts,
+    events: Events,
     clock: Clock,
     random: Random,
 ) -> Parts:
@@ -99,7 +101,7 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     ids = tuple(shard.id for shard in inventory.shards)
     intake = Intake(ids, metrics, interval, intervals_of(read, sources, interval))
     ring = Ring(ids, intake.read)
-    desk = Desk(ledger, intake, ring, facts)
+    desk = Desk(ledger, intake, ring, facts, events)
     exchange = Exchange(identity, inventory, desk, clock, __version__)
     exchange.follow()
     return Parts(identity, inventory, ledger, intake, ring, exchange, first)

@@ -79,12 +79,16 @@ class Client:
     def tell(self, message: Json) -> bool:
         """Send one message as a datagram; return whether the agent's socket took it."""
         try:
-            taken = self._send(json.dumps(message).encode())
+            taken = self._send(self.encoded(message))
         except Exception:  # noqa: BLE001  see push
             taken = False
         self.sent += taken
         self.dropped += not taken
         return taken
+
+    def encoded(self, message: Json) -> bytes:
+        """Return ``message`` as it is sent."""
+        return json.dumps(message).encode()
 
     def close(self) -> None:
         """Close the socket; the next value opens another."""

@@ -77,13 +77,20 @@ class Mailbox:
         return [self._waiting.popleft() for _ in range(len(self._waiting))]
 
     def tend(self) -> None:
-        """Listen again where we cannot be heard any more, as when the socket's file is gone."""
+        """Log what was wrong lately, and listen again where we cannot be heard any more.
+
+        As when somebody removed the socket's file, or the agent that held it has ended.
+        """
+        log = structlog.get_logger("agent")
+        if self.last_bad:
+            log.warning("bad line from a local program", reason=self.last_bad, **self.counts)
+            self.last_bad = ""
         if self._socket is not None and self.path.exists():
             return
         self.close()
         with suppress(OSError):
             self.open()
-            structlog.get_logger("agent").info("listens for local programs", path=str(self.path))
+            log.info("listens for local programs", path=str(self.path))
 
     def close(self) -> None:
         """Stop listening and take the socket's file away; it may not be open."""

@@ -66,6 +66,11 @@ class Workload:
         """The names of those that have a value when a step ends, and none in other ticks."""
         return tuple(name for name in self.metrics if not _is_total(self._catalogue.of(name)))
 
+    @property
+    def said(self) -> Mapping[str, int]:
+        """How many lines were taken, and how many not, by the reason."""
+        return {**self.mailbox.counts, **self.counts}
+
     def place(self, shards: Iterable[Shard]) -> None:
         """Take the shards of this host, in their vendor's order."""
         self._order = tuple(dict.fromkeys(shard.id for shard in shards))
