@@ -105,7 +105,10 @@ def digest_of(elements: Mapping[str, str]) -> str:
 def kind_of(name: str) -> EventKind:
     """Return the kind of event that a change of the element ``name`` is."""
     words = set(_leaf(name).split("_"))
-    return next((kind for kind, known in _KINDS.items() if words & known), "env_change")
+    for kind, known in _KINDS.items():
+        if words & known:
+            return kind
+    return "env_change"
 
 
 def events_of(changes: Iterable[Change], shards: Sequence[str], at: float) -> list[Event]:

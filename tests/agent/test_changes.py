@@ -54,7 +54,7 @@ def test_a_job_that_begins_is_a_redeployment_of_its_shards(tmp_path: Path) -> No
     made, workload = changes(tmp_path)
     assert look(made, workload, NOON) == []
     assert isinstance(workload.mailbox, Box)
-    workload.mailbox.notes = [JobNote("slurm-7", ("0",))]
+    workload.mailbox.notes.append(JobNote("slurm-7", ("0",)))
     (event,) = look(made, workload, NOON + 1)
     assert event == Event("model_redeploy", NOON + 1, "job: none → slurm-7")
 
