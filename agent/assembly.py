@@ -36,6 +36,7 @@ from .inventory import (
     interval_of,
     intervals_of,
     judged_metrics,
+    pushed_of,
     survey,
     with_jobs,
     with_version,
@@ -99,7 +100,7 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
         raise BadStart(str(bad)) from None
     inventory, ledger = _take_up(found, folder, clock.now(), _warm(settings.baseline, found))
     ids = tuple(shard.id for shard in inventory.shards)
-    intake = Intake(ids, metrics, interval, intervals_of(read, sources, interval))
+    intake = Intake(ids, metrics, interval, intervals_of(metrics, interval, pushed_of(sources)))
     ring = Ring(ids, intake.read)
     desk = Desk(ledger, intake, ring, facts, events)
     exchange = Exchange(identity, inventory, desk, clock, __version__)

@@ -3,7 +3,7 @@
 Apart, because rows and columns of every message follow it, and its version must grow with it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
@@ -167,17 +167,23 @@ def interval_of(sources: Sequence[CounterSource], told: float) -> float:
 
 
 def intervals_of(
-    metrics: Iterable[Metric], sources: Sequence[CounterSource], interval: float
+    columns: Iterable[Metric], interval: float, pushed: Collection[str] = ()
 ) -> tuple[float, ...]:
-    """Return the seconds between two values of each of the read ``metrics``, at least ``interval``.
+    """Return the seconds between two values of each metric (R,) that is read for ``columns``.
 
-    Infinite = they come when they come: one value is enough for a block. Were a share of its ticks
-    asked for, a shard whose steps take longer than a tick would be missing because it is slow.
+    A source that is refreshed more seldom than each ``interval`` s has a value then, and no other.
+    Those that are ``pushed`` come when they come (infinite): one is enough for a block. Were a
+    share of its ticks asked for, a shard whose steps take long would be missing because it is slow.
     """
-    pushed = {name for s in sources if isinstance(s, Pushed) for name in s.pushed}
-    return tuple(
-        inf if metric.name in pushed else max(interval, _refreshed(metric)) for metric in metrics
-    )
+    read = [column for column in columns if column.score == "mean"]
+    own = [max(interval, row.refresh) if row.refresh > 1.0 else interval for row in read]
+    return tuple(inf if row.name in pushed else t for row, t in zip(read, own, strict=True))
+
+
+def pushed_of(sources: Sequence[CounterSource]) -> frozenset[str]:
+    """Return the metrics of ``sources`` that have a value when something ends."""
+    told = (source.pushed for source in sources if isinstance(source, Pushed))
+    return frozenset(name for names in told for name in names)
 
 
 def with_jobs(shards: Iterable[Shard], sources: Sequence[CounterSource]) -> list[Shard]:
@@ -211,11 +217,6 @@ def _stored(file: Path) -> Inventory | None:
     except (FileNotFoundError, ValueError):
         return None
     return found if isinstance(found, Inventory) else None
-
-
-def _refreshed(metric: Metric) -> float:
-    """Return how many seconds a slow source needs for the next value, 0 for one that is asked."""
-    return metric.refresh if metric.refresh > 1.0 else 0.0
 
 
 def _united(first: Shard, other: Shard) -> Shard:

@@ -14,6 +14,7 @@ from tessera.agent.inventory import (
     interval_of,
     intervals_of,
     judged_metrics,
+    pushed_of,
     survey,
     with_jobs,
     with_version,
@@ -104,8 +105,9 @@ def test_metrics_are_read_each_tick_each_refresh_or_when_something_ends() -> Non
     names = ("memory_used_bytes", "power_watts", "step_time_seconds")
     slow = default_catalogue().with_override({"memory_used_bytes": {"refresh": 30}})
     rows = [slow.of(name) for name in names]
-    assert intervals_of(rows, [Live(), Pushes("a")], 1.0) == (30.0, 1.0, inf)
-    assert intervals_of(rows, [Live()], 0.1) == (30.0, 0.1, 0.1)
+    pushed = pushed_of([Live(), Pushes("a")])
+    assert intervals_of(rows, 1.0, pushed) == (30.0, 1.0, inf)
+    assert intervals_of(rows, 0.1) == (30.0, 0.1, 0.1)
 
 
 def test_a_job_is_the_one_that_the_first_source_to_know_it_names() -> None:
