@@ -106,12 +106,19 @@ class Changes:
         return Memory() if self._workload is None else self._workload.memory
 
     def _jobs(self, shards: Sequence[str]) -> dict[str, str]:
+        """Return the job of each shard as an element.
+
+        One without a job is left out, for whoever knows may not have said yet; only before the
+        first of all it is "", so that this one is a change too.
+        """
         if not self._employed:
             return {}
-        told: dict[str, str] = {}
+        jobs: dict[str, str] = {}
         for source in reversed(self._employed):
-            told |= source.jobs()
-        return {f"{JOBS}{APART}{shard}/job": told.get(shard, "") for shard in shards}
+            jobs |= source.jobs()
+        named = {f"{JOBS}{APART}{shard}/job": jobs.get(shard, "") for shard in shards}
+        told = self.vector.told
+        return {name: job for name, job in named.items() if job or name not in told}
 
 
 def _stored(file: Path) -> Mapping[str, object]:

@@ -85,7 +85,7 @@ class Mailbox:
         if self.last_bad:
             log.warning("bad line from a local program", reason=self.last_bad, **self.counts)
             self.last_bad = ""
-        if self._socket is not None and self.path.exists():
+        if self._thread is not None and self._thread.is_alive() and self.path.exists():
             return
         self.close()
         with suppress(OSError):
@@ -98,13 +98,14 @@ class Mailbox:
         if listening is None:
             return
         with suppress(OSError):
+            self.path.unlink()  # while it is surely ours
+        with suppress(OSError):
             listening.shutdown(socket.SHUT_RDWR)  # wakes the thread
         if self._thread is not None:
             self._thread.join(GOODBYE)
         listening.close()
-        with suppress(OSError):
-            self.path.unlink()
-            if self._own_folder:
+        if self._own_folder:
+            with suppress(OSError):
                 self.path.parent.rmdir()
 
     def _read(self, listening: socket.socket) -> None:

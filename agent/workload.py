@@ -23,6 +23,7 @@ COUNTED_FOR: Final = 30.0  # seconds after the last increment in which a total s
 LARGEST: Final = 1e30
 OLDEST, NEWEST = 3600.0, 300.0  # seconds before and after now that an event may lie
 MOST_EVENTS: Final = 1000
+MOST_JOBS: Final = 8  # of a shard: more have ended without a word
 TENDED: Final = 30.0  # seconds between two looks whether we can still be heard
 
 
@@ -134,7 +135,7 @@ class Workload:
     def _hear_job(self, note: JobNote) -> None:
         for shard in self._scope(note.devices) if note.devices else self._order:
             held = [job for job in self.memory.jobs.get(shard, []) if job != note.job]
-            self.memory.jobs[shard] = held if note.over else [*held, note.job]
+            self.memory.jobs[shard] = held if note.over else [*held, note.job][-MOST_JOBS:]
 
     def _hear_event(self, note: EventNote, at: float) -> None:
         when = at if note.at is None else note.at

@@ -59,6 +59,17 @@ def test_a_job_that_begins_is_a_redeployment_of_its_shards(tmp_path: Path) -> No
     assert event == Event("model_redeploy", NOON + 1, "job: none → slurm-7")
 
 
+def test_a_job_that_ends_is_no_event_and_the_next_one_is(tmp_path: Path) -> None:
+    made, workload = changes(tmp_path, JobNote("slurm-7"))
+    assert isinstance(workload.mailbox, Box)
+    look(made, workload, NOON)
+    workload.mailbox.notes.append(JobNote("slurm-7", over=True))
+    assert look(made, workload, NOON + 400) == []
+    workload.mailbox.notes.append(JobNote("slurm-8"))
+    (event,) = look(made, workload, NOON + 800)
+    assert event.detail == "job: slurm-7 → slurm-8"
+
+
 def test_jobs_and_metrics_outlive_the_agent_and_jobs_no_boot(tmp_path: Path) -> None:
     notes = (JobNote("slurm-7", ("0",)), Push("step_time_seconds", 0.4))
     look(*changes(tmp_path, *notes), NOON)
