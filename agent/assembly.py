@@ -22,6 +22,7 @@ from ..settings.folder import Folder, unwritable
 from .backoff import Backoff
 from .checkpoint import Checkpoints
 from .config import AgentSettings
+from .events import Events
 from .exchange import Desk, Exchange
 from .facts import Facts
 from .identity import Identity, identify
@@ -29,17 +30,21 @@ from .intake import Intake
 from .inventory import (
     INVENTORY,
     Named,
+    Placed,
     catalogue_of,
     columns_of,
     interval_of,
+    intervals_of,
     judged_metrics,
+    pushed_of,
     survey,
+    with_jobs,
     with_version,
     yielded,
 )
 from .ledger import Ledger, open_ledger
 from .ring import Ring
-from .sampler import Sampler
+from .sampler import Sample, Sampler
 from .uplink import Speaker, Uplink
 from .warm import Warm
 
@@ -60,6 +65,7 @@ class Parts:
     intake: Intake
     ring: Ring
     exchange: Exchange
+    first: Sample  # what the sources said when they were asked for their metrics
 
 
 async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not the agent's own
@@ -69,6 +75,7 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     sampler: Sampler,
     folder: Folder,
     facts: Facts,
+    events: Events,
     clock: Clock,
     random: Random,
 ) -> Parts:
@@ -77,10 +84,14 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     Raises ``BadFolder``, ``BadStart`` and ``SourceUnavailable``, each one line.
     """
     identity = identify(settings.host, random)
-    shards = [shard for source in sources for shard in source.shards()]
+    shards = with_jobs((shard for source in sources for shard in source.shards()), sources)
+    for source in sources:
+        if isinstance(source, Placed):
+            source.place(shards)
     interval = interval_of(sources, settings.tick_seconds)
     shipped = replace(default_catalogue(), scores=settings.scores)
-    read = await _metrics(sources, sampler, clock, catalogue_of(sources, shipped))
+    first = await sampler.ask(clock.now())
+    read = _metrics(sources, first, catalogue_of(sources, shipped))
     metrics = columns_of(read, interval, jointly=JOINT in settings.scores)
     said = Named(settings.job, settings.role, settings.sku)
     try:
@@ -89,12 +100,12 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
         raise BadStart(str(bad)) from None
     inventory, ledger = _take_up(found, folder, clock.now(), _warm(settings.baseline, found))
     ids = tuple(shard.id for shard in inventory.shards)
-    intake = Intake(ids, metrics, interval)
+    intake = Intake(ids, metrics, interval, intervals_of(metrics, interval, pushed_of(sources)))
     ring = Ring(ids, intake.read)
-    desk = Desk(ledger, intake, ring, facts)
+    desk = Desk(ledger, intake, ring, facts, events)
     exchange = Exchange(identity, inventory, desk, clock, __version__)
     exchange.follow()
-    return Parts(identity, inventory, ledger, intake, ring, exchange)
+    return Parts(identity, inventory, ledger, intake, ring, exchange, first)
 
 
 def link(target: str, speaker: Speaker, clock: Clock, random: Random, *, paced: bool) -> Uplink:
@@ -103,11 +114,10 @@ def link(target: str, speaker: Speaker, clock: Clock, random: Random, *, paced: 
     return Uplink(target, speaker, clock, backoff)
 
 
-async def _metrics(
-    sources: Sequence[CounterSource], sampler: Sampler, clock: Clock, catalogue: Catalogue
+def _metrics(
+    sources: Sequence[CounterSource], sample: Sample, catalogue: Catalogue
 ) -> tuple[Metric, ...]:
-    """Return what the sources yield that can be judged, by asking them once."""
-    sample = await sampler.ask(clock.now())
+    """Return what the sources yield that can be judged, by what they said first."""
     names = yielded(sample.readings, sources)
     metrics = judged_metrics(names, catalogue)
     if not metrics:

@@ -7,7 +7,7 @@ nobody foresaw is caught, logged, and survived.
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import nan
 from pathlib import Path
 from random import Random
@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from ..adapters.base import CounterSource
+from ..adapters.base import CounterSource, Fact, Rejecting
 from ..engine.ranks import stream_key
 from ..proto import encode
 from ..proto.messages import Inventory, Up1
@@ -24,15 +24,19 @@ from ..settings.clock import Clock
 from ..settings.folder import Folder
 from ..settings.logs import rfc3339
 from .assembly import Parts, assemble, link
+from .changes import Changes
 from .config import AgentSettings
+from .events import Events
 from .evidence import Evidence
 from .exchange import Exchange
 from .facts import Facts
 from .fold import Block
 from .grid import Grid
 from .health import LATEST, Health, Vitals
+from .identity import boot_id
 from .inventory import interval_of
 from .keeper import Keeper
+from .pauses import Pauses
 from .sampler import Sample, Sampler
 from .seldom import Seldom
 from .uplink import Uplink
@@ -75,9 +79,11 @@ class Agent:
         self._sampler = Sampler(sources, budget if paced else None)
         self._folder = Folder(folder, "agent")
         self._facts = Facts()
+        self._events = Events(round(clock.now() * 1000))  # above those of any earlier start
+        self._changes, self._pauses = Changes(sources), Pauses(sources)
         self._health = Health(settings.agent_http, self.vitals)
         self._counts: Counter[str] = Counter()
-        self._silent: tuple[str, ...] = ()
+        self._sample = Sample()  # the last one
         self._tasks: list[asyncio.Task[None]] = []
         self._keeper: Keeper | None = None
         self._number: int | None = None  # of the last tick, on the grid of the wall clock
@@ -106,12 +112,14 @@ class Agent:
             for number in SIGNALS:
                 asyncio.get_running_loop().add_signal_handler(number, self._ending.set)
         self._folder.hold()
+        self._changes.begin(self._folder.path, self._clock.now(), boot_id())
         parts = self._parts = await assemble(
             self._settings,
             sources=self._sources,
             sampler=self._sampler,
             folder=self._folder,
             facts=self._facts,
+            events=self._events,
             clock=self._clock,
             random=self._random,
         )
@@ -121,6 +129,7 @@ class Agent:
         )
         parts.exchange.send = self.uplink.send
         self._keeper = Keeper(parts.ledger, self._clock, aside=self._paced)
+        self._note(self._clock.now(), parts.first)
         self._log.info(
             "agent started",
             host=parts.identity.host,
@@ -149,6 +158,7 @@ class Agent:
         self._number = number
         sample = await self._sampler.ask(at)
         self._note(at, sample)
+        self._look(at, sample)
         values, absences = self._parts.intake.matrix(sample.readings)
         self._counts.update(unsupported=absences.unsupported, impossible=absences.impossible)
         self._counts.update(failed=sum((absences.failed or {}).values()), ticks=1)
@@ -195,7 +205,8 @@ class Agent:
 
     def vitals(self) -> Vitals:
         """Return how the agent is now; called from other threads."""
-        counters = {"facts_dropped": self._facts.dropped, **self._counts}
+        counters = {"facts_dropped": self._facts.dropped, **self._counts, **self._changes.counts}
+        counters |= {"events_dropped": self._events.dropped}
         host, state, offset, age = "", "starting", nan, nan
         keeper = self._keeper
         if keeper is not None:
@@ -211,7 +222,10 @@ class Agent:
             checkpoint_age=age,
             clock_offset=offset,
             late=max(LATEST, 3 * self._grid.interval),
-            sources={s.name: "silent" if s.name in self._silent else "ok" for s in self._sources},
+            sources={s.name: _state(s, self._sample) for s in self._sources},
+            hung=dict(self._sample.silent),
+            took=dict(self._sample.took),
+            rejected=_rejected(self._sources),
             facts=self._facts.standing,
             counters=counters,
         )
@@ -224,17 +238,33 @@ class Agent:
             self._log.warning("no health page", address=address, reason=fault.strerror)
 
     def _note(self, at: float, sample: Sample) -> None:
-        """Tell the aggregator of sources that hang, and the log of those that fail."""
-        self._silent = sample.silent
-        fact = self._facts.say(
-            UNRESPONSIVE, at, stands=bool(sample.silent), detail=", ".join(sample.silent)
-        )
-        if fact is not None:
-            self.uplink.send(ingest.FromAgent(fact=fact))
-            self._log.warning(UNRESPONSIVE, sources=sample.silent, cleared=fact.cleared)
+        """Tell the aggregator of facts and of sources that hang, and the log of those that fail."""
+        self._sample = sample
+        hung = tuple(f"{name}: {call}" if call else name for name, call in sample.silent.items())
+        self._tell(Fact("", UNRESPONSIVE, at, stands=bool(hung), detail=", ".join(hung)))
+        for fact in sample.facts:
+            self._tell(fact)
         for name, error in sample.failed:
             self._counts["sources_failed"] += 1
             self._say(f"source {name} failed: {type(error).__name__}: {error}")
+
+    def _tell(self, fact: Fact) -> None:
+        """Send a fact that is news, and log it."""
+        said = self._facts.say(
+            fact.code, fact.at, stands=fact.stands, shard=fact.shard, detail=fact.detail
+        )
+        if said is not None:
+            self.uplink.send(ingest.FromAgent(fact=said))
+            about = {"shard": fact.shard} if fact.shard else {}
+            self._log.warning(fact.code, **about, detail=fact.detail, cleared=not fact.stands)
+
+    def _look(self, at: float, sample: Sample) -> None:
+        """Send what has changed on this host as events, and pause profiling if that is asked."""
+        shards = tuple(shard.id for shard in self._parts.inventory.shards)
+        for event in self._changes.look(at, sample.identity, shards):
+            self.uplink.send(ingest.FromAgent(event=self._events.say(event)))
+            self._log.info("event", kind=event.kind, detail=event.detail, shards=event.scope)
+        self._pauses.tick(self._clock.monotonic())
 
     def _send(self, blocks: Sequence[Block]) -> int:
         """Offer ``blocks``; those that complete while the link is down are counted and gone."""
@@ -277,6 +307,20 @@ class Agent:
     def _beat(self) -> None:
         if self.uplink.up:
             self._parts.exchange.beat()
+
+
+def _state(source: CounterSource, sample: Sample) -> str:
+    return "silent" if source.name in sample.silent else "ok"
+
+
+def _rejected(sources: Iterable[CounterSource]) -> Mapping[str, int]:
+    """Return how many impossible values were refused, by metric."""
+    counts: Counter[str] = Counter()
+    for source in sources:
+        if isinstance(source, Rejecting):
+            for (_, metric), count in tuple(source.rejected.items()):
+                counts[metric] += count
+    return counts
 
 
 class _Guarded:
