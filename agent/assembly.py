@@ -84,10 +84,11 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     Raises ``BadFolder``, ``BadStart`` and ``SourceUnavailable``, each one line.
     """
     identity = identify(settings.host, random)
-    shards = with_jobs((shard for source in sources for shard in source.shards()), sources)
+    there = [shard for source in sources for shard in source.shards()]
     for source in sources:
         if isinstance(source, Placed):
-            source.place(shards)
+            source.place(there)
+    shards = with_jobs(there, sources)  # after: who knows jobs may know them by a device's number
     interval = interval_of(sources, settings.tick_seconds)
     shipped = replace(default_catalogue(), scores=settings.scores)
     first = await sampler.ask(clock.now())

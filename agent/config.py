@@ -4,7 +4,7 @@ Apart from the program, because tests and lock-step runs make settings without a
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -48,6 +48,7 @@ class AgentSettings(Settings):
     baseline: Path | None = None
     host: Name = ""
     job: Name = ""
+    job_from: Literal["", "kubernetes", "slurm"] = ""
     role: Name = ""
     sku: Name = ""
     source: str = Field(default="auto", min_length=1, max_length=100)

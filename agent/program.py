@@ -4,6 +4,7 @@ Apart from the commands, so that each of them reads its settings in the same way
 """
 
 import os
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import click
 
 from ..adapters.base import CounterSource, SourceUnavailable
 from ..adapters.registry import UnknownName
+from ..adapters.schedulers import open_jobs
 from ..adapters.sources import HARDWARE, detect, of_played, open_source
 from ..settings.environ import own_environ
 from ..settings.load import BadSettings, load
@@ -32,6 +34,7 @@ _HELP = {
     "baseline": "file of what tessera curate-baseline learned, to start from",
     "host": "name of this host; default: the machine's id",
     "job": "job of all shards here, unless the source says",
+    "job_from": "who knows the job of each shard: kubernetes or slurm; default: nobody is asked",
     "role": "role of all shards here, unless the source says",
     "sku": "SKU of all shards here, in place of what the source says",
     "source": "auto, nvml, dcgm, neuron, tpu, recording or synthetic",
@@ -96,7 +99,12 @@ def read_settings(flags: Mapping[str, object]) -> tuple[AgentSettings, tuple[str
 def local_sources(settings: AgentSettings, folder: Path) -> tuple[CounterSource, ...]:
     """Return what a daemon that writes in ``folder`` reads of any host: itself and its programs."""
     path = socket_path(settings.socket, settings.state_dir, folder, os.environ)
-    return (Machine(), *([] if path is None else [Workload(Mailbox(path))]))
+    local: tuple[CounterSource, ...] = (Machine(),)
+    if path is not None:
+        local += (Workload(Mailbox(path)),)
+    if settings.job_from:
+        local += (open_jobs(settings.job_from, platform.node().partition(".")[0]),)
+    return local
 
 
 def find_sources(settings: AgentSettings, began: float) -> Found:
