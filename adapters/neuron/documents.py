@@ -9,6 +9,8 @@ import json
 
 LARGEST = 4 * 2**20  # characters of one document; a host with 64 devices writes 200 kB
 _WORDS = ("true", "false", "null", "NaN", "Infinity", "-Infinity")
+_LONGEST_WORD = max(map(len, _WORDS))
+_MOST_FAULTS = 200  # on one line: each costs as much as the text before it is long
 _HALVES = {".", "e", "E", "e+", "E+", "e-", "E-"}  # of a number, behind its first digits
 
 
@@ -61,8 +63,13 @@ class Documents:
 
     def _complete(self) -> list[dict[str, object]]:
         found: list[dict[str, object]] = []
-        text, at = self._kept, 0
+        text, at, faults = self._kept, 0, 0
         while (start := text.find("{", at)) >= 0:
+            if faults > _MOST_FAULTS:
+                start = _next_line(text, start)
+                faults = 0
+                if start == len(text):
+                    break
             self.skipped += bool(text[at:start].strip())
             try:
                 value, at = _DECODER.raw_decode(text, start)
@@ -71,11 +78,11 @@ class Documents:
                     self._kept = text[start:]
                     return found
                 self.skipped += 1
+                faults += 1
                 at = max(fault.pos, start + 1)
             except (ValueError, RecursionError):  # a number of 4,300 digits, or a thousand levels
                 self.skipped += 1
-                line = text.find("\n{", start)
-                at = len(text) if line < 0 else line
+                at = _next_line(text, start)
             else:
                 if isinstance(value, dict):
                     found.append(value)
@@ -87,10 +94,18 @@ class Documents:
 _DECODER = json.JSONDecoder()
 
 
+def _next_line(text: str, start: int) -> int:
+    """Return where the next line that begins with an object begins, or the end of ``text``."""
+    line = text.find("\n{", start)
+    return len(text) if line < 0 else line + 1
+
+
 def _is_cut_off(fault: json.JSONDecodeError, text: str) -> bool:
     """Say whether more text could heal ``fault``."""
-    rest = text[fault.pos :]
-    if not rest or fault.msg.startswith("Unterminated string"):
+    if fault.msg.startswith("Unterminated string"):
+        return True
+    rest = text[fault.pos : fault.pos + _LONGEST_WORD + 1]
+    if not rest:
         return True
     if fault.msg.startswith("Invalid \\u"):
         return len(rest) <= len("\\u0041")

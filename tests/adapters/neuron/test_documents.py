@@ -68,6 +68,12 @@ def test_a_document_beyond_the_bound_is_dropped_and_counted_and_the_next_is_read
     assert documents.oversized == 1
 
 
+def test_a_line_that_begins_a_million_objects_is_given_up_and_the_next_is_read() -> None:
+    documents = Documents()
+    assert documents.feed(b"{" * 1_000_000 + b'}\n{"a": 2}\n') == [{"a": 2}]
+    assert 0 < documents.skipped < 1000
+
+
 def test_objects_nested_beyond_measure_are_skipped() -> None:
     documents = Documents()
     documents.feed(b'{"a": ' * 100_000 + b"}")
