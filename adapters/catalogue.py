@@ -224,6 +224,7 @@ _ROWS = (
     *map(_temperature, ("temperature_celsius", "memory_temperature_celsius")),
     *_gauges("power_watts", "W", "identity", 0, (5.0, 5, 30)),
     Metric("energy_joules_total", "J", kind="counter"),
+    Metric("power_ratio", "1", tau=60.0, fast=300, slow=600, refresh=60.0),  # of the most, Neuron
     *_gauges("sm_clock_hertz memory_clock_hertz", "Hz", "log", -1, (10.0, 5, 30)),
     *_gauges("utilization_ratio duty_cycle_ratio", "1", "logit", 0, (1.0, 5, 10)),
     *_gauges("neuroncore_utilization_ratio", "1", "logit", 0, (5.0, 5, 30)),
