@@ -182,7 +182,8 @@ def inforom(device: Handle) -> str:
 @calls("nvmlDeviceGetGspFirmwareVersion")
 def gsp_firmware(device: Handle) -> str:
     """Return the version of the firmware of the device's own system processor."""
-    return str(pynvml.nvmlDeviceGetGspFirmwareVersion(device))
+    raw: bytes = pynvml.nvmlDeviceGetGspFirmwareVersion(device)  # alone among texts not decoded
+    return raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)
 
 
 @calls("nvmlDeviceGetPowerManagementLimit")

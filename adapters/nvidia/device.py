@@ -16,7 +16,7 @@ from .errors import LOST, NOT_FOUND, REPLACED, WAITS, NvmlFailed, action_of, nam
 from .gauges import SLICE_GAUGES, Gauges
 from .identity import Makeup
 from .sampling import METRICS, SLOW, Sampler
-from .subject import Rejected, Subject
+from .subject import UNSUPPORTED, Rejected, Subject
 
 FIRST_WAIT, LONGEST_WAIT = 5.0, 300.0  # seconds between two attempts to find a lost device
 SLICED: Final = " (MIG)"  # behind the product of a device that is cut: it has other peers
@@ -32,6 +32,11 @@ class Device:
     whole. What a slice answers for itself, its memory, is read under the slice's own name.
     """
 
+    makeup: Makeup
+    _subject: Subject
+    _sampler: Sampler
+    _slices: tuple[tuple[Shard, Gauges], ...]
+
     def __init__(self, uuid: str, product: str, handle: Handle, place: int, seen: Rejected) -> None:
         """Take the device at ``place`` among those found, and where its refusals are counted."""
         self.uuid = uuid
@@ -41,6 +46,7 @@ class Device:
         self._seen = seen
         self._phase = place * _CLOSEST % SLOW
         self._lost_at = self._wait = 0.0
+        self._served: tuple[str, ...] = METRICS  # what it did not refuse
         self._begin(handle)
 
     @property
@@ -94,10 +100,12 @@ class Device:
                 self.lose(failed.code, at)
             else:
                 self._wait, self.gone = 0.0, False
+                if self._sampler.slow is not None:
+                    self._served = tuple(r.metric for r in readings if r.value != UNSUPPORTED)
                 for shard, gauges in self._slices:
                     readings += _of_a_slice(shard, gauges)
                 return readings
-        readings = _lost(self.uuid, METRICS, self.code)
+        readings = _lost(self.uuid, self._served, self.code)
         for shard, _ in self._slices:
             readings += _lost(shard.id, _SLICE_METRICS, self.code)
         return readings
@@ -141,10 +149,10 @@ class Device:
         return name_of(self.code) if self.code else ""
 
     def _begin(self, handle: Handle) -> None:
-        self._subject: Subject = Subject(self.uuid, handle, self._seen)
-        self._sampler: Sampler = Sampler(self._subject, self._phase)
-        self.makeup: Makeup = Makeup(handle)
-        self._slices: tuple[tuple[Shard, Gauges], ...] = ()
+        self._subject = Subject(self.uuid, handle, self._seen)
+        self._sampler = Sampler(self._subject, self._phase)
+        self.makeup = Makeup(handle)
+        self._slices = ()
 
     def _name_slices(self) -> None:
         self._slices = tuple(self._named(one) for one in self.makeup.slices)

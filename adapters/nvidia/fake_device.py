@@ -23,13 +23,13 @@ class FakeField:
 
 
 ALL_LINKS, LINKS = 0xFFFFFFFF, 18
-FieldKey = int | tuple[int, int]  # of a field, or of a field and its scope
+Fields = dict[int | tuple[int, int], FakeField]  # by number, or by number and scope
 
 
-def healthy_fields() -> dict[FieldKey, FakeField]:
+def healthy_fields() -> Fields:
     """Return the fields of a healthy Hopper device: no errors, never throttled, 18 links up."""
     quiet = (3, 4, 74, 76, 94, 142, 143, 144, 145, *range(173, 184), 230, 269, 270, 271)
-    zero: dict[FieldKey, FakeField] = {number: FakeField() for number in quiet}
+    zero: Fields = {number: FakeField() for number in quiet}
     return {
         **zero,
         82: FakeField(61, "uiVal"),
@@ -41,22 +41,22 @@ def healthy_fields() -> dict[FieldKey, FakeField]:
     }
 
 
-def linked() -> dict[FieldKey, FakeField]:
+def linked() -> Fields:
     """Return the fields of NVLink up to the fourth generation."""
-    errors: dict[FieldKey, FakeField] = {number: FakeField() for number in (38, 45, 52, 59)}
-    traffic = {(138, ALL_LINKS): FakeField(10**9), (139, ALL_LINKS): FakeField(2 * 10**9)}
+    errors: Fields = {number: FakeField() for number in (38, 45, 52, 59)}
+    traffic: Fields = {(138, ALL_LINKS): FakeField(10**9), (139, ALL_LINKS): FakeField(2 * 10**9)}
     return {**_links_up(), **errors, **traffic}
 
 
-def linked_anew() -> dict[FieldKey, FakeField]:
+def linked_anew() -> Fields:
     """Return the fields of NVLink of the fifth generation: bytes, other errors, no error seen."""
-    errors: dict[FieldKey, FakeField] = {(n, ALL_LINKS): FakeField() for n in range(206, 222)}
-    traffic = {(202, ALL_LINKS): FakeField(10**12), (204, ALL_LINKS): FakeField(2 * 10**12)}
+    errors: Fields = {(n, ALL_LINKS): FakeField() for n in range(206, 222)}
+    traffic: Fields = {(202, ALL_LINKS): FakeField(10**12), (204, ALL_LINKS): FakeField(2 * 10**12)}
     return {**_links_up(), **errors, **traffic, (222, ALL_LINKS): FakeField(0xFFF)}
 
 
-def _links_up() -> dict[FieldKey, FakeField]:
-    states = {(165, link): FakeField(1, "uiVal") for link in range(LINKS)}
+def _links_up() -> Fields:
+    states: Fields = {(165, link): FakeField(1, "uiVal") for link in range(LINKS)}
     return {91: FakeField(LINKS, "uiVal"), **states}
 
 
@@ -117,7 +117,7 @@ class FakeDevice:
     fabric: FakeFabric | None = field(default_factory=FakeFabric)
     slices: dict[int, FakeSlice] | None = None
     activity: dict[int, float] | None = field(default_factory=lambda: {2: 83.5, 5: 41.25, 10: 37.0})
-    fields: dict[FieldKey, FakeField] = field(default_factory=healthy_fields)
+    fields: Fields = field(default_factory=healthy_fields)
     codes: dict[str, int] = field(default_factory=dict)
     lost: int = OK
 

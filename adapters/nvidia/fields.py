@@ -60,12 +60,12 @@ class Fields:
         self._absent += [self._subject.reading(metric, absent) for metric in metrics]
 
     def read(self, at: float) -> list[Reading]:
-        """Return one reading of each metric at ``at`` seconds; raise ``NvmlFailed`` if it is lost."""
+        """Return one reading of each metric at ``at`` s; raise ``NvmlFailed`` for a lost device."""
         readings = self._absent.copy()
-        if not self._fields:
+        if self._batch is None:
             return readings
         self._at, self._apart, self._usual = at, at - self._at, self._apart
-        uuid, items, start = self._subject.uuid, self._answers(), 0
+        uuid, items, start = self._subject.uuid, self._answers(self._batch), 0
         kept = []
         for field in self._fields:
             count = len(field.ids)
@@ -84,12 +84,12 @@ class Fields:
     def _lay_out(self, table: Iterable[Field]) -> None:
         self._fields = tuple(table)
         ids = [number for field in self._fields for number in field.ids]
-        self._batch = FieldBatch(self._subject.handle, ids)
+        self._batch = FieldBatch(self._subject.handle, ids) if ids else None
         self._size = len(ids)
 
-    def _answers(self) -> list[FieldValue]:
+    def _answers(self, batch: FieldBatch) -> list[FieldValue]:
         try:
-            return self._batch.ask()
+            return batch.ask()
         except NvmlFailed as failed:  # none of them could be read
             return [FieldValue(failed.code)] * self._size
 
