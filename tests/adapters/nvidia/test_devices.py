@@ -3,7 +3,19 @@ from itertools import pairwise
 
 import pytest
 
-from tessera.adapters.base import Absent, CounterSource, Reading, Shard, SourceUnavailable
+from tessera.adapters.base import (
+    Absent,
+    Busy,
+    Closing,
+    CounterSource,
+    Identified,
+    Profiling,
+    Reading,
+    Rejecting,
+    Shard,
+    SourceUnavailable,
+    Witness,
+)
 from tessera.adapters.nvidia.devices import NvmlSource
 from tessera.adapters.nvidia.fake_device import FakeDevice
 from tessera.adapters.nvidia.fake_library import FakeLibrary, installed
@@ -289,3 +301,27 @@ def test_a_library_that_does_not_stop_is_no_reason_to_fail(library: FakeLibrary)
     library.codes["nvmlShutdown"] = 999
     source.close()
     assert library.calls["nvmlShutdown"] == 1
+
+
+def test_the_source_says_which_call_of_which_device_hangs(library: FakeLibrary) -> None:
+    source = opened()
+    seen: list[str] = []
+    device = library.devices[4]
+
+    class Hanging(dict[str, int]):
+        def get(self, name: str, default: int = 0) -> int:  # type: ignore[override]  # of a code
+            if name == POWER:
+                seen.append(source.doing)
+            return default
+
+    device.codes = Hanging()
+    assert source.doing == ""
+    source.read(0.0)
+    assert seen == ["nvmlDeviceGetPowerUsage GPU-4"]
+    assert source.doing == ""
+
+
+def test_the_source_keeps_every_promise_of_a_source_that_it_makes() -> None:
+    source = NvmlSource()
+    for promise in (Witness, Identified, Rejecting, Busy, Profiling, Closing):
+        assert isinstance(source, promise)

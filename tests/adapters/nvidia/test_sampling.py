@@ -1,5 +1,4 @@
 import math
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -43,7 +42,7 @@ class Asked:
         self.device = device
         self.library = library
         seen = Rejected()
-        self.rejected: Counter[tuple[str, str]] = seen.values
+        self.rejected = seen.values
         self.forbidden = seen.forbidden
         subject = Subject(device.uuid, binding.handle_of(device.uuid), seen)
         self.sampler = Sampler(subject)
