@@ -60,8 +60,8 @@ def test_a_failed_remap_and_a_recovery_that_is_asked_for_are_facts() -> None:
     assert (remap.code, recovery.code) == ("row_remap_failure", "recovery_action")
     assert recovery.detail == "the driver asks: reboot the node"
     well = {"row_remap_failure": 0.0, "recovery_action": 0.0}
-    assert counted(conditions, 10.0, **well) == []
-    assert counted(conditions, 70.0, **well) == [
+    assert counted(conditions, 10.0, BUSY, **well) == []
+    assert counted(conditions, 70.0, BUSY, **well) == [
         ("row_remap_failure", False),
         ("recovery_action", False),
     ]
