@@ -8,7 +8,7 @@ import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 import pynvml  # type: ignore[import-untyped]  # it ships no types; only its layout is used
 
@@ -26,9 +26,11 @@ class FieldId:
     scope: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class FieldValue:
-    """The answer for one field: its ``value`` in the vendor's unit if ``code`` is 0."""
+class FieldValue(NamedTuple):
+    """The answer for one field: its ``value`` in the vendor's unit if ``code`` is 0.
+
+    A tuple, because hundreds are made each second.
+    """
 
     code: int
     value: float = 0

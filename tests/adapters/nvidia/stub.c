@@ -3,6 +3,7 @@
  * NVML_STUB_DEVICES  how many devices there are (2)
  * NVML_STUB_INIT     the code with which the library does not start (0)
  * NVML_STUB_LOST     the index of a device that is lost (none)
+ * NVML_STUB_LINKS    how many NVLinks each has (0)
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -116,6 +117,10 @@ int nvmlDeviceGetFieldValues(device d, int count, struct field *items) {
       case 74: case 76: case 269: case 270: case 271: whole(item, 0); break;
       case 197: case 198: whole(item, 1000000 * clock_ms); break;
       case 3: case 4: case 94: case 142: case 143: case 145: case 230: whole(item, 0); break;
+      case 91: item->type = UINT; item->value.ui = (unsigned)number("NVML_STUB_LINKS", 0); break;
+      case 138: case 139: whole(item, 1000 * clock_ms); break;
+      case 38: case 45: case 52: case 59: whole(item, 0); break;
+      case 165: item->type = UINT; item->value.ui = 1; break;
       default: item->code = item->id > 250 ? INVALID : NOT_SUPPORTED;
     }
   }
