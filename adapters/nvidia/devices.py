@@ -48,6 +48,12 @@ class NvmlSource:
         return catalogue()
 
     @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that any device serves, the slow ones too; none before the first reading."""
+        found = {metric for device in self._devices.values() for metric in device.metrics}
+        return tuple(sorted(found))
+
+    @property
     def rejected(self) -> Counter[tuple[str, str]]:
         """Impossible values by (UUID, metric)."""
         return self._seen.values
