@@ -40,6 +40,7 @@ from .inventory import (
 from .ledger import Ledger, open_ledger
 from .ring import Ring
 from .sampler import Sampler
+from .spool import Spool
 from .uplink import Speaker, Uplink
 from .warm import Warm
 
@@ -60,6 +61,7 @@ class Parts:
     intake: Intake
     ring: Ring
     exchange: Exchange
+    spool: Spool
 
 
 async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not the agent's own
@@ -91,16 +93,26 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     ids = tuple(shard.id for shard in inventory.shards)
     intake = Intake(ids, metrics, interval)
     ring = Ring(ids, intake.read)
-    desk = Desk(ledger, intake, ring, facts)
+    spool = _spool(Spool(folder.path, settings.spool_bytes, clock.monotonic), facts, folder, clock)
+    desk = Desk(ledger, intake, ring, facts, spool)
     exchange = Exchange(identity, inventory, desk, clock, __version__)
     exchange.follow()
-    return Parts(identity, inventory, ledger, intake, ring, exchange)
+    return Parts(identity, inventory, ledger, intake, ring, exchange, spool)
 
 
 def link(target: str, speaker: Speaker, clock: Clock, random: Random, *, paced: bool) -> Uplink:
     """Return the link to the aggregator at ``target``; ``paced`` as the runtime is."""
     backoff = Backoff(random) if paced else Backoff(random, *DRIVEN_WAIT)
     return Uplink(target, speaker, clock, backoff)
+
+
+def _spool(spool: Spool, facts: Facts, folder: Folder, clock: Clock) -> Spool:
+    """Return ``spool`` with what the last process could not deliver."""
+    try:
+        spool.load(clock.now(), facts)
+    except OSError as fault:
+        raise unwritable(folder.path, fault) from None
+    return spool
 
 
 async def _metrics(

@@ -157,6 +157,9 @@ class Agent:
         self._ticked = self._clock.monotonic()
         if not self._paced:
             self._beat()
+        if self.uplink.up:
+            self._parts.exchange.send_past()
+        self._force()
         if self._keeper is not None:
             await self._keeper.if_due()
         return sent
@@ -186,6 +189,7 @@ class Agent:
         if self._keeper is not None:
             await self._keeper.finish()
             self._keeper = None
+            self._parts.spool.close()
         if self._paced:
             for number in SIGNALS:
                 asyncio.get_running_loop().remove_signal_handler(number)
@@ -204,6 +208,7 @@ class Agent:
             counters |= {f"{kind}_dropped": n for kind, n in link_.dropped.items()}
             counters |= {"links": link_.links, "bad_messages": parts.exchange.refused}
             counters |= {"records_unwritten": parts.ledger.unwritten}
+            counters |= parts.spool.counters()
         return Vitals(
             host=host,
             link=state,
@@ -237,8 +242,12 @@ class Agent:
             self._say(f"source {name} failed: {type(error).__name__}: {error}")
 
     def _send(self, blocks: Sequence[Block]) -> int:
-        """Offer ``blocks``; those that complete while the link is down are counted and gone."""
-        if not self.uplink.up:
+        """Offer ``blocks``; those that complete while the link is down become history, unbet."""
+        up = self.uplink.up
+        for block in blocks:
+            if self.evidence.asks_for(block.rung, block.index):
+                self._parts.spool.seal(block, live=up)
+        if not up:
             self._counts["blocks_without_link"] += len(blocks)
             return 0
         loop = asyncio.get_running_loop()
@@ -253,6 +262,17 @@ class Agent:
 
     def _send_up1(self, up1: Up1) -> None:
         self.uplink.send(ingest.FromAgent(up1=encode.up1(up1)))
+
+    def _force(self) -> None:
+        """Let the disk take for good what the spool has written, without waiting for it."""
+        spool = self._parts.spool
+        paths = spool.unforced()
+        if not paths:
+            return
+        if self._paced:
+            asyncio.get_running_loop().run_in_executor(None, spool.force, paths)
+        else:
+            spool.force(paths)
 
     async def _keep_linked(self) -> None:
         while not self.uplink.superseded:

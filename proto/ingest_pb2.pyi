@@ -1353,7 +1353,7 @@ class Gap(google.protobuf.message.Message):
     id: builtins.int
     """the agent's own, for Ack"""
     rung: builtins.int
-    """0: of all rungs, from and to are Unix seconds then"""
+    """0: of any rung, sealed from one Unix second to another"""
     from_block: builtins.int
     to_block: builtins.int
     """the last one"""

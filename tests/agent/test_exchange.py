@@ -15,6 +15,7 @@ from tessera.agent.identity import Identity
 from tessera.agent.intake import Intake
 from tessera.agent.ledger import open_ledger
 from tessera.agent.ring import Ring
+from tessera.agent.spool import Spool
 from tessera.proto import encode
 from tessera.proto.messages import Freeze, Inventory, ShardRow, Up1
 from tessera.proto.schema import ingest
@@ -34,7 +35,9 @@ def linked(
     ledger = open_ledger(Checkpoints(folder), HOST, clock.now())
     catalogue = default_catalogue()
     intake = Intake(SHARDS, [catalogue.of(name) for name in METRICS])
-    desk = Desk(ledger, intake, Ring(SHARDS, METRICS), facts)
+    spool = Spool(folder, 1 << 20, clock.monotonic)
+    spool.load(clock.now(), facts)
+    desk = Desk(ledger, intake, Ring(SHARDS, METRICS), facts, spool)
     exchange = Exchange(Identity("host-0", "", 1), HOST, desk, clock, "test")
     sent: list[ingest.FromAgent] = []
 
