@@ -288,7 +288,7 @@ async def test_a_live_agent_ticks_by_itself_and_ends_on_a_signal(tmp_path: Path)
         os.kill(os.getpid(), signal.SIGTERM)
         assert await asyncio.wait_for(running, 10.0) == 0
         assert agent.vitals().counters["sources_failed"] >= 1
-    assert set(names(tmp_path)) == {"checkpoint", "journal", "inventory", "lock"}
+    assert set(names(tmp_path)) == {"checkpoint", "journal", "inventory", "lock", "spool"}
 
 
 async def test_a_live_agent_that_is_superseded_ends_with_a_status_of_its_own(
