@@ -32,12 +32,14 @@ _Pile = dict[_Key, dict[int, bytes]]  # values by block
 class Past:
     """Collects, has it written now and then, and tells each host what is there for good."""
 
-    def __init__(self, clock: Clock, sessions: Sessions, ledger: Ledger, kept: float) -> None:
-        """Take where it goes; ``kept`` are the seconds for which it is history."""
+    def __init__(
+        self, clock: Clock, sessions: Sessions, ledger: Ledger, kept: float, most: int = MOST
+    ) -> None:
+        """Take where it goes; ``kept`` seconds it is history, ``most`` bytes may wait for that."""
         self._clock = clock
         self._sessions = sessions
         self._ledger = ledger
-        self._kept = kept
+        self._kept, self._most = kept, most
         self._live: _Pile = {}
         self._told: _Pile = {}
         self._gaps: list[GapRecord] = []
@@ -58,7 +60,7 @@ class Past:
 
         A single block that makes no sense becomes a gap: it would come again for ever.
         """
-        if self._bytes >= MOST:
+        if self._bytes >= self._most:
             return  # not acknowledged, so it comes again
         held = self._follows(host, inventory, message)
         for block in message.blocks:
@@ -159,7 +161,7 @@ class Past:
         return known[1]
 
     def _put(self, pile: _Pile, key: _Key, block: int, values: bytes) -> None:
-        if self._bytes >= MOST:
+        if self._bytes >= self._most:
             return
         held = pile.setdefault(key, {})
         if block not in held:

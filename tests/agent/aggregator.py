@@ -161,7 +161,8 @@ class Aggregator(ingest_grpc.IngestServicer):
         """Keep block values and say so; those that came before stay as they were."""
         if message.HasField("history"):
             self.told.append(message.history)
-        blocks = [*message.history.blocks, *([message.up1] if message.HasField("up1") else [])]
+        blocks: list[ingest.PastBlock | ingest.Up1] = list(message.history.blocks)
+        blocks += [message.up1] if message.HasField("up1") else []
         ack = ingest.Ack(gaps=[gap.id for gap in message.history.gaps])
         for one in blocks:
             if all(one.rung != rung or one.block != block for rung, block, _ in self.stored):

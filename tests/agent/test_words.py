@@ -1,6 +1,7 @@
 """What was said outlives the process, and no id comes again with another meaning."""
 
 import shutil
+from collections.abc import Callable
 from errno import ENOSPC
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from tessera.agent.journal import Journal
 from tessera.agent.words import Words
 
 FIRST = 1_000
+
+Step = Callable[[], object]
 
 
 def opened(folder: Path, first: int = FIRST, most: int = 1 << 20) -> Words:
@@ -33,7 +36,7 @@ def state(words: Words) -> object:
 
 def test_a_kill_at_any_place_loses_nothing_that_was_said(tmp_path: Path) -> None:
     words = opened(tmp_path / "a")
-    steps = (
+    steps: tuple[Step, ...] = (
         lambda: words.say("fact", b"one"),
         lambda: words.stand("gpu-0", "xid_79", stands=True),
         lambda: words.say("event", b"two"),
