@@ -7,6 +7,7 @@ is acknowledged when it is there.
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Final
+from zlib import crc32
 
 from ...proto import decode, encode, refuse
 from ...proto.messages import Inventory
@@ -20,7 +21,8 @@ from ..state.records import Past as Stored
 from .sessions import Sessions
 
 SOON: Final = 1.0  # seconds between writes of what hosts have kept, which wait for the Ack,
-SELDOM: Final = 60.0  # and of what came live, which makes blobs worth their row
+SELDOM: Final = 300.0  # and of what came live from one host at most: a row is worth its page then,
+LOOK: Final = 10.0  # and between looks for hosts whose time has come
 MOST: Final = 64 << 20  # bytes in memory; beyond, hosts keep what they have until there is room
 AHEAD: Final = 0.25  # of a block by which another clock may be ahead
 NOT_KNOWN: Final = "its inventory is not known"
@@ -41,12 +43,13 @@ class Past:
         self._ledger = ledger
         self._kept, self._most = kept, most
         self._live: _Pile = {}
+        self._due: dict[str, float] = {}  # by host, when what came live is written
         self._told: _Pile = {}
         self._gaps: list[GapRecord] = []
         self._gap_ids: list[tuple[str, int]] = []
         self._refused: list[tuple[str, int, int]] = []  # host, rung, block
         self._bytes = 0
-        self._soon = self._seldom = clock.monotonic()
+        self._soon = self._look = clock.monotonic()
         self._inventories: dict[str, tuple[Inventory, bytes]] = {}  # by host, the newest
 
     def live(self, host: str, inventory: Inventory, message: ingest.Up1) -> None:
@@ -54,6 +57,8 @@ class Past:
         columns = message.columns.data if message.HasField("columns") else None
         key = host, message.rung, self._message(host, inventory), len(inventory.shards), columns
         self._put(self._live, key, message.block, message.x.data)
+        if host not in self._due:
+            self._due[host] = self._clock.monotonic() + _turn(host)
 
     def tell(self, host: str, inventory: Inventory | None, message: ingest.History) -> None:
         """Take what a host has kept; raise ``BadMessage`` where nothing can be made of it.
@@ -80,15 +85,22 @@ class Past:
         self._soon = now
         pile, self._told = self._told, {}
         self._bytes -= _size(pile)
-        if last or now - self._seldom >= SELDOM:
-            self._seldom = now
-            self._bytes -= _size(self._live)
-            for key, values in self._live.items():
-                pile.setdefault(key, {}).update(values)
-            self._live.clear()
+        if last or now - self._look >= LOOK or 2 * self._bytes >= self._most:
+            self._look = now
+            everyone = last or 2 * self._bytes >= self._most
+            self._ripe(pile, {h for h, due in self._due.items() if everyone or due <= now})
         if not pile and not self._gap_ids and not self._refused:
             return
         self._store(pile)
+
+    def _ripe(self, pile: _Pile, hosts: set[str]) -> None:
+        """Move what came live from ``hosts`` to ``pile``."""
+        for host in hosts:
+            del self._due[host]
+        for key in [key for key in self._live if key[0] in hosts]:
+            values = self._live.pop(key)
+            self._bytes -= sum(map(len, values.values()))
+            pile.setdefault(key, {}).update(values)
 
     def _store(self, pile: _Pile) -> None:
         records = tuple(PastRecord(*key, values) for key, values in pile.items())
@@ -170,6 +182,11 @@ class Past:
 
     def _gap(self, gap: GapRecord) -> None:
         self._gaps.append(gap)
+
+
+def _turn(host: str) -> float:
+    """Return after how many seconds what ``host`` said live is written: not all at one time."""
+    return SELDOM * (1.0 + crc32(host.encode()) / 2**32) / 2.0
 
 
 def _size(pile: _Pile) -> int:
