@@ -93,6 +93,11 @@ class Agent:
         return self._parts.ledger.evidence
 
     @property
+    def facts(self) -> Facts:
+        """Return what this host has said and nobody has stored, to be read."""
+        return self._facts
+
+    @property
     def inventory(self) -> Inventory:
         """Return what the host has."""
         return self._parts.inventory

@@ -84,8 +84,10 @@ class Spool:
 
     def follow(self, inventory: int, message: bytes) -> None:
         """Let what is sealed from now on be of version ``inventory``, that ``message`` tells."""
-        self._version = inventory
+        asked = {inventory, *(sealed.inventory for sealed in self._loose.values())}
         self._inventories[inventory] = message
+        self._inventories = {v: told for v, told in self._inventories.items() if v in asked}
+        self._version = inventory
 
     def seal(self, block: Block, *, live: bool) -> None:
         """Keep a block until it is stored; ``live``: it is sent now, and is not history at once."""

@@ -8,13 +8,14 @@ import numpy as np
 
 from tessera.adapters.catalogue import default_catalogue
 from tessera.agent.checkpoint import Checkpoints
-from tessera.agent.exchange import MOST_REPEATED, Desk, Exchange
+from tessera.agent.exchange import MOST_REPEATED, PAST_SINCE, Desk, Exchange
 from tessera.agent.facts import Facts
 from tessera.agent.fold import Block
 from tessera.agent.identity import Identity
 from tessera.agent.intake import Intake
 from tessera.agent.ledger import open_ledger
 from tessera.agent.ring import Ring
+from tessera.agent.spool import REPEAT as REPEAT_HISTORY
 from tessera.agent.spool import Spool
 from tessera.proto import encode
 from tessera.proto.messages import Freeze, Inventory, ShardRow, Up1
@@ -28,15 +29,20 @@ ROWS = tuple(ShardRow(name, "gpu_shard", "h200", "train", "") for name in SHARDS
 HOST = Inventory("host-0", 1, ROWS, METRICS)
 
 
+def spooled(folder: Path, facts: Facts, clock: ManualClock) -> Spool:
+    spool = Spool(folder, 1 << 20, clock.monotonic)
+    spool.load(clock.now(), facts)
+    return spool
+
+
 def linked(
-    folder: Path, facts: Facts, clock: ManualClock
+    folder: Path, facts: Facts, clock: ManualClock, spool: Spool | None = None
 ) -> tuple[Exchange, list[ingest.FromAgent]]:
     """Return an exchange that has just greeted, and what it sends from now on."""
     ledger = open_ledger(Checkpoints(folder), HOST, clock.now())
     catalogue = default_catalogue()
     intake = Intake(SHARDS, [catalogue.of(name) for name in METRICS])
-    spool = Spool(folder, 1 << 20, clock.monotonic)
-    spool.load(clock.now(), facts)
+    spool = spool or spooled(folder, facts, clock)
     desk = Desk(ledger, intake, Ring(SHARDS, METRICS), facts, spool)
     exchange = Exchange(Identity("host-0", "", 1), HOST, desk, clock, "test")
     sent: list[ingest.FromAgent] = []
@@ -106,3 +112,65 @@ def test_frozen_rows_are_said_and_not_eligible_while_a_freeze_covers_the_block(
     over = encode.freeze(replace(freeze, until=freeze.start), freeze.nodes)
     exchange.take(ingest.FromAggregator(freeze=over))
     assert [up1.frozen for up1 in offered(exchange, [first + 2])] == [None]
+
+
+def with_past(
+    folder: Path, clock: ManualClock, minor: int
+) -> tuple[Exchange, Spool, list[ingest.FromAgent]]:
+    """Return an exchange of two blocks without a link, one of a former inventory, and its words."""
+    former = spooled(folder, Facts(), clock)
+    former.follow(7, encode.inventory(replace(HOST, version=7)).SerializeToString())
+    x = np.ones((len(SHARDS), len(METRICS)), dtype=np.float32)
+    former.seal(Block(RUNG, 11, x), live=False)
+    former.close()
+    spool = spooled(folder, Facts(), clock)
+    exchange, sent = linked(folder, Facts(), clock, spool)
+    exchange.follow()
+    spool.seal(Block(RUNG, 12, x), live=False)
+    assert len(list(exchange.greeting(ingest.Welcome(minor=minor)))) >= 1
+    return exchange, spool, sent
+
+
+def histories(sent: list[ingest.FromAgent]) -> list[tuple[int, bool, list[int]]]:
+    """Return inventory, whether that is told, and blocks of all history that was sent."""
+    told = [message.history for message in sent if message.HasField("history")]
+    return [(h.inventory, h.HasField("told"), [b.block for b in h.blocks]) for h in told]
+
+
+def test_history_is_sent_batch_by_batch_with_an_inventory_that_nobody_knows_any_more(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock(STARTED)
+    exchange, _, sent = with_past(tmp_path, clock, PAST_SINCE)
+    for number in (11, 12, 13):
+        clock.advance(1.0)
+        exchange.send_past()
+        span = ingest.Span(rung=RUNG, from_block=number, to_block=number)
+        exchange.take(ingest.FromAggregator(ack=ingest.Ack(blocks=[span])))
+    assert histories(sent) == [(7, True, [11]), (HOST.version, False, [12])]
+    assert sent[0].history.told.version == 7
+
+
+def test_an_aggregator_that_knows_no_history_is_told_none(tmp_path: Path) -> None:
+    clock = ManualClock(STARTED)
+    exchange, _, sent = with_past(tmp_path, clock, PAST_SINCE - 1)
+    clock.advance(5.0)
+    exchange.send_past()
+    assert histories(sent) == []
+
+
+def test_a_gap_is_told_until_somebody_has_stored_it(tmp_path: Path) -> None:
+    clock = ManualClock(STARTED)
+    exchange, spool, sent = with_past(tmp_path, clock, PAST_SINCE)
+    spool.stored([(RUNG, 0, 100)], [])
+    spool.gaps.tell(RUNG, 3, 4, "spool full")
+    for _ in range(2 * round(REPEAT_HISTORY)):
+        clock.advance(1.0)
+        exchange.send_past()
+    gaps = [gap for message in sent for gap in message.history.gaps]
+    assert [(gap.rung, gap.from_block, gap.to_block) for gap in gaps] == [(RUNG, 3, 4)] * 2
+    exchange.take(ingest.FromAggregator(ack=ingest.Ack(gaps=[gaps[0].id])))
+    told = len(sent)
+    clock.advance(REPEAT_HISTORY)
+    exchange.send_past()
+    assert sent[told:] == []
