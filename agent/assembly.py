@@ -45,6 +45,7 @@ from .inventory import (
 from .ledger import Ledger, open_ledger
 from .ring import Ring
 from .sampler import Sample, Sampler
+from .spool import Spool
 from .uplink import Speaker, Uplink
 from .warm import Warm
 
@@ -65,6 +66,7 @@ class Parts:
     intake: Intake
     ring: Ring
     exchange: Exchange
+    spool: Spool
     first: Sample  # what the sources said when they were asked for their metrics
 
 
@@ -103,10 +105,15 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     ids = tuple(shard.id for shard in inventory.shards)
     intake = Intake(ids, metrics, interval, intervals_of(metrics, interval, pushed_of(sources)))
     ring = Ring(ids, intake.read)
-    desk = Desk(ledger, intake, ring, facts, events)
+    spool = Spool(folder.path, settings.spool_bytes, clock.monotonic)
+    try:
+        spool.load(clock.now(), facts, events)
+    except OSError as fault:
+        raise unwritable(folder.path, fault) from None
+    desk = Desk(ledger, intake, ring, facts, events, spool)
     exchange = Exchange(identity, inventory, desk, clock, __version__)
     exchange.follow()
-    return Parts(identity, inventory, ledger, intake, ring, exchange, first)
+    return Parts(identity, inventory, ledger, intake, ring, exchange, spool, first)
 
 
 def link(target: str, speaker: Speaker, clock: Clock, random: Random, *, paced: bool) -> Uplink:

@@ -64,6 +64,7 @@ class AgentSettings(Settings):
     scores: tuple[Score, ...] = BESIDE
     tick_seconds: float = Field(default=1.0, ge=0.1, le=60.0)
     budget: float = Field(default=0.8, gt=0.0, le=60.0)
+    spool_bytes: int = Field(default=64 << 20, ge=1 << 18, le=1 << 36)
     log_layout: Layout = "text"
     log_level: Level = "info"
 

@@ -50,6 +50,7 @@ _HELP = {
     "scores": "made of ticks beside the mean: spread, oscillation, spike; may be repeated",
     "tick_seconds": "seconds between two ticks",
     "budget": "seconds that the sources have for a tick",
+    "spool_bytes": "bytes on disk for what waits to be delivered; of too many the oldest go",
     "log_layout": "text or json",
     "log_level": "debug, info, warning or error",
 }

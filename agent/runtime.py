@@ -79,7 +79,7 @@ class Agent:
         self._sampler = Sampler(sources, budget if paced else None)
         self._folder = Folder(folder, "agent")
         self._facts = Facts()
-        self._events = Events(round(clock.now() * 1000))  # above those of any earlier start
+        self._events = Events()
         self._changes, self._pauses = Changes(sources), Pauses(sources)
         self._health = Health(settings.agent_http, self.vitals)
         self._counts: Counter[str] = Counter()
@@ -97,6 +97,11 @@ class Agent:
     def evidence(self) -> Evidence:
         """Return the host's evidence, to be read."""
         return self._parts.ledger.evidence
+
+    @property
+    def facts(self) -> Facts:
+        """Return what this host has said and nobody has stored, to be read."""
+        return self._facts
 
     @property
     def inventory(self) -> Inventory:
@@ -167,6 +172,9 @@ class Agent:
         self._ticked = self._clock.monotonic()
         if not self._paced:
             self._beat()
+        if self.uplink.up:
+            self._parts.exchange.send_past()
+        self._force()
         if self._keeper is not None:
             await self._keeper.if_due()
         return sent
@@ -196,6 +204,7 @@ class Agent:
         if self._keeper is not None:
             await self._keeper.finish()
             self._keeper = None
+            self._parts.spool.close()
         if self._paced:
             for number in SIGNALS:
                 asyncio.get_running_loop().remove_signal_handler(number)
@@ -215,6 +224,7 @@ class Agent:
             counters |= {f"{kind}_dropped": n for kind, n in link_.dropped.items()}
             counters |= {"links": link_.links, "bad_messages": parts.exchange.refused}
             counters |= {"records_unwritten": parts.ledger.unwritten}
+            counters |= parts.spool.counters()
         return Vitals(
             host=host,
             link=state,
@@ -267,8 +277,12 @@ class Agent:
         self._pauses.tick(self._clock.monotonic())
 
     def _send(self, blocks: Sequence[Block]) -> int:
-        """Offer ``blocks``; those that complete while the link is down are counted and gone."""
-        if not self.uplink.up:
+        """Offer ``blocks``; those that complete while the link is down become history, unbet."""
+        up = self.uplink.up
+        for block in blocks:
+            if self.evidence.asks_for(block.rung, block.index):
+                self._parts.spool.seal(block, live=up)
+        if not up:
             self._counts["blocks_without_link"] += len(blocks)
             return 0
         loop = asyncio.get_running_loop()
@@ -283,6 +297,17 @@ class Agent:
 
     def _send_up1(self, up1: Up1) -> None:
         self.uplink.send(ingest.FromAgent(up1=encode.up1(up1)))
+
+    def _force(self) -> None:
+        """Let the disk take for good what the spool has written, without waiting for it."""
+        spool = self._parts.spool
+        paths = spool.unforced()
+        if not paths:
+            return
+        if self._paced:
+            asyncio.get_running_loop().run_in_executor(None, spool.force, paths)
+        else:
+            spool.force(paths)
 
     async def _keep_linked(self) -> None:
         while not self.uplink.superseded:

@@ -217,10 +217,10 @@ class Uplink:
         self.on_change()
 
     def _made_room(self) -> bool:
-        """Return whether one more may wait; the oldest UP1, or else UP2, makes room if need be."""
+        """Return whether one more may wait; history, then the oldest UP1, then UP2, makes room."""
         if len(self._waiting) < MOST_WAITING:
             return True
-        for kind in ("up1", "up2"):
+        for kind in ("history", "up1", "up2"):
             old = next((m for m in self._waiting if m.WhichOneof("body") == kind), None)
             if old is not None:
                 self._waiting.remove(old)

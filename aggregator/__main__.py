@@ -70,6 +70,7 @@ PROGRAM = "tessera-aggregator"
 @click.option(
     "--gather-seconds", type=float, metavar="S", help="or S seconds after the last new one  [10]"
 )
+@click.option("--history-hours", type=float, metavar="H", help="keep block values for H hours  [6]")
 @click.option("--silent-after", type=float, metavar="S", help="no word for S seconds  [15]")
 @click.option("--log-layout", metavar="text|json", help="of the log on standard error  [text]")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error  [info]")

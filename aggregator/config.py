@@ -57,6 +57,7 @@ class AggregatorSettings(Settings):
     horizon: float = Field(default=604_800.0, ge=3600, le=31_536_000)
     expect_hosts: int = Field(default=0, ge=0, le=20_000)
     gather_seconds: float = Field(default=10.0, ge=0, le=3600)
+    history_hours: float = Field(default=6.0, ge=0.1, le=8760)
     silent_after: float = Field(default=15.0, ge=1, le=3600)
     log_layout: Layout = "text"
     log_level: Level = "info"

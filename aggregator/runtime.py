@@ -21,6 +21,7 @@ from .health import HealthService
 from .hosts import Hosts
 from .ingest.inbox import Inbox
 from .ingest.liveness import Liveness
+from .ingest.past import Past
 from .ingest.service import IngestService
 from .ingest.session import Session
 from .ingest.sessions import Sessions
@@ -43,6 +44,7 @@ EVERY = 0.25  # seconds between steps
 SOON = 0.02  # seconds in which messages that come together are taken together
 HEARTBEAT = 5.0  # seconds between an agent's heartbeats
 CHECKPOINT = 60.0  # seconds between checkpoints
+HOUR = 3600.0  # seconds
 FRESH = 1.0  # seconds after which a view is made again though nothing happened: ages grow
 OFTEN = 0.2  # seconds between views at least, in real time
 GRACE = 1.0  # seconds for calls that are under way when the server stops
@@ -79,6 +81,7 @@ class Aggregator:
         self._ledger = Ledger(self._writer, clock)
         self.sessions, self._inbox = Sessions(clock), Inbox(self._arrived if paced else None)
         self._liveness = Liveness(clock, settings.silent_after)
+        self._past = Past(clock, self.sessions, self._ledger, settings.history_hours * HOUR)
         self._assembly = Assembly(settings.expect_hosts, settings.gather_seconds)
         self._hosts = Hosts(
             self._assembly,
@@ -148,6 +151,7 @@ class Aggregator:
         result = self._rounds.step()
         await self._commit()
         self._ledger.flush(self._hosts.heard)
+        self._past.flush()
         if not self._paced:
             await self._ledger.settled()
         self._show()
@@ -180,6 +184,7 @@ class Aggregator:
             await self._server.stop(GRACE)
         self._ledger.audit("aggregator", "", "stopped")
         await self._commit(last=True)
+        self._past.flush(last=True)
         await self._ledger.close()
         await self._writer.stop(0.0)
 
@@ -200,6 +205,7 @@ class Aggregator:
             self._liveness,
             self._hosts,
             self.clock,
+            past=self._past,
             instance=self._instance,
             heartbeat_seconds=HEARTBEAT,
         )

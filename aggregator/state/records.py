@@ -94,6 +94,42 @@ class FactRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class PastRecord:
+    """Values of blocks of one host and rung, as history: ``values`` f32 bytes by block.
+
+    ``inventory`` is the message that rows and columns follow; ``columns`` u16 bytes, None = all.
+    """
+
+    host: str
+    rung: int
+    inventory: bytes
+    rows: int
+    columns: bytes | None
+    values: Mapping[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class GapRecord:
+    """Blocks ``first`` … ``last`` of a host that will not be history; rung 0: of any, by second."""
+
+    host: str
+    rung: int
+    first: int
+    last: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """History that is stored at ``at`` (Unix s); what was stored before ``since`` is let go."""
+
+    at: float
+    since: float
+    records: tuple[PastRecord, ...] = ()
+    gaps: tuple[GapRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What is written in one transaction, all or nothing.
 
@@ -111,6 +147,7 @@ class Batch:
     forgotten: tuple[str, ...] = ()
     facts: tuple[FactRecord, ...] = ()
     checkpoint: tuple[float, bytes] | None = None
+    past: Past | None = None
     durable: bool = False
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from .migrations import MIGRATIONS, Migration
+from .past import write_past
 from .records import (
     AuditRecord,
     Batch,
@@ -163,6 +164,8 @@ def write(connection: sqlite3.Connection, batch: Batch) -> None:
         )
         if batch.checkpoint is not None:
             _write_checkpoint(connection, *batch.checkpoint)
+        if batch.past is not None:
+            write_past(connection, batch.past)
 
 
 def _write_verdict(connection: sqlite3.Connection, verdict: VerdictRecord) -> None:

@@ -180,4 +180,4 @@ def test_a_signal_ends_the_daemon_and_leaves_no_half_written_file(tmp_path: Path
     assert daemon.returncode == 0
     assert "agent started" in told
     names = {path.name.split("-")[0] for path in folder.iterdir()}
-    assert names == {"checkpoint", "journal", "inventory", "lock"}
+    assert names == {"checkpoint", "journal", "inventory", "lock", "spool"}
