@@ -130,7 +130,7 @@ def event(
 ) -> None:
     """Tell the agent of this host what is being done to it; root and the agent's user may.
 
-    What was declared explains what follows it: the aggregator does not take it for a fault.
+    It goes to the aggregator as an event of this host, beside which what follows can be read.
     """
     settings, _ = read_settings(_over(above, flags))
     folder = state_folder("agent", settings.state_dir, os.environ, Path.home())

@@ -15,7 +15,8 @@ Program = Literal["agent", "aggregator", "tui"]
 
 _OF_BOTH = ("state_dir", "baseline", "scores", "log_layout", "log_level")
 _OF_AGENT = (
-    *("aggregator", "agent_http", "socket", "host", "job", "role", "sku", "tick_seconds", "budget"),
+    "socket",
+    *("aggregator", "agent_http", "host", "job", "role", "sku", "tick_seconds", "budget"),
     *("source", "recording", "beneath", "shards", "began"),
 )
 _OF_AGGREGATOR = (

@@ -10,14 +10,19 @@ from tempfile import TemporaryDirectory
 
 from google.protobuf.message import DecodeError
 
+from tessera.adapters.base import Shard
 from tessera.adapters.catalogue import BadDocument, read_catalogue
 from tessera.adapters.recording import BadRecording
 from tessera.adapters.recording_read import read_recording, read_truth
 from tessera.adapters.topology.model import BadTopology
 from tessera.adapters.topology.static import read_topology
+from tessera.agent.changes import FILE, Changes
 from tessera.agent.config import AgentSettings
+from tessera.agent.datagram import BadDatagram, lines, parse
 from tessera.agent.journal import read_journal
+from tessera.agent.mailbox import Mailbox
 from tessera.agent.packed import unpacked
+from tessera.agent.workload import Workload
 from tessera.aggregator.config import AggregatorSettings
 from tessera.lab.corpus import read_bundle
 from tessera.proto import decode, decode_plan
@@ -77,6 +82,8 @@ def _all() -> Iterator[Target]:
     yield Target("journal", _file("journal", lambda p: list(read_journal(p))), (ValueError,))
     yield Target("snapshot", lambda data, _: unpacked(data), (ValueError,))
     yield Target("baseline", lambda data, _: read_baseline(data), (BadBaseline,))
+    yield Target("datagram", lambda data, _: [parse(line) for line in lines(data)], (BadDatagram,))
+    yield Target("identity", _identity, ())
     yield Target("agent-settings", _file("a.toml", _agent_settings), (BadSettings,))
     yield Target("aggregator-settings", _file("a.toml", _aggregator_settings), (BadSettings,))
     yield Target("from-agent", _from_agent, (BadMessage, DecodeError))
@@ -102,6 +109,16 @@ def _recording(name: str) -> Parse:
         return read_truth(folder) if name == "truth.json" else read_recording(folder)
 
     return parse
+
+
+def _identity(data: bytes, folder: Path) -> object:
+    """Take up what an agent knew of its host: whatever stands there, it counts or it does not."""
+    (folder / FILE).write_bytes(data)
+    workload = Workload(Mailbox(folder / "agent.sock"))
+    changes = Changes([workload])
+    changes.begin(folder, 0.0, "boot")
+    workload.place([Shard("gpu-0", "gpu_shard")])
+    return changes.look(0.0, {"nvml": {"driver": "550"}}, ("gpu-0",))
 
 
 def _agent_settings(path: Path) -> object:

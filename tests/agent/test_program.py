@@ -54,6 +54,10 @@ def test_a_host_without_an_accelerator_says_so_in_one_line_and_ends_with_3(
     ("options", "said"),
     [
         (("--nonsense",), "No such option '--nonsense'"),
+        (("event",), "Missing argument"),
+        (("event", "party"), "'party' is not one of"),
+        (("event", "env_change"), "agent.sock; start it, or name its --socket"),
+        (("event", "env_change", "--socket", ""), "no agent listens at no socket"),
         (("--aggregator", "x"), "tessera-agent: --aggregator: is not HOST:PORT"),
         (("--host", "a\nb", *SYNTHETIC), "--host: is not printable"),
         (("--budget", "nan", *SYNTHETIC), "--budget: is not a number"),
@@ -69,10 +73,6 @@ def test_a_host_without_an_accelerator_says_so_in_one_line_and_ends_with_3(
         (("record",), "Missing argument 'DIR'"),
         (("record", ".", *SYNTHETIC, "--seconds", "0"), "--seconds"),
         (("--check-config", "--baseline", "nowhere"), "nowhere"),
-        (("event",), "Missing argument"),
-        (("event", "party"), "'party' is not one of"),
-        (("event", "env_change"), "agent.sock; start it, or name its --socket"),
-        (("event", "env_change", "--socket", ""), "no agent listens at no socket"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(
