@@ -30,13 +30,15 @@ class SourceOptions:
     ``recording`` is the folder to play. Of a recording or a synthetic fleet, ``beneath`` serves
     only the shards beneath that node of the topology and ``shards`` only those named; ``began`` is
     the Unix second at which their second 0 lies (agents that play one recording together must
-    agree on it). ``fleet``, ``faults`` and ``seed`` make the synthetic fleet.
+    agree on it). ``fleet``, ``faults`` and ``seed`` make the synthetic fleet. ``xid_classes``
+    is a TOML file of classes over the shipped ones.
     """
 
     recording: Path | None = None
     beneath: str | None = None
     shards: tuple[str, ...] = ()
     began: float | None = None
+    xid_classes: Path | None = None
     fleet: FleetSpec = field(default_factory=FleetSpec)
     faults: tuple[Fault, ...] = ()
     seed: int = 1
@@ -94,13 +96,16 @@ def open_source(name: str, options: SourceOptions) -> CounterSource:
     return make(options)
 
 
-def detect(names: Sequence[str] = HARDWARE) -> Detected:
-    """Try the hardware sources in turn and keep those that have shards."""
+def detect(names: Sequence[str] = HARDWARE, options: SourceOptions | None = None) -> Detected:
+    """Try the hardware sources in turn and keep those that have shards.
+
+    Each is told what it reads of ``options``; raises ``ValueError`` for what it cannot follow.
+    """
     sources: list[CounterSource] = []
     absent: list[SourceUnavailable] = []
     for name in names:
         try:
-            source = open_source(name, SourceOptions())
+            source = open_source(name, _read_by(name, options or SourceOptions()))
             source.shards()
         except SourceUnavailable as unavailable:
             absent.append(unavailable)
@@ -110,10 +115,15 @@ def detect(names: Sequence[str] = HARDWARE) -> Detected:
 
 
 _READS = {
-    _NVML: frozenset[str](),
+    _NVML: frozenset({"xid_classes"}),
     "recording": frozenset({"recording", "beneath", "shards", "began"}),
     "synthetic": frozenset({"beneath", "shards", "began", "fleet", "faults", "seed"}),
 }
+
+
+def _read_by(name: str, options: SourceOptions) -> SourceOptions:
+    """Return ``options`` without those that the source called ``name`` does not read."""
+    return SourceOptions(**{option: getattr(options, option) for option in _READS[name]})
 
 
 def _refuse_unread(name: str, options: SourceOptions) -> None:
@@ -126,13 +136,13 @@ def _refuse_unread(name: str, options: SourceOptions) -> None:
 
 
 def _nvml(options: SourceOptions) -> CounterSource:
-    del options
     try:
         from .nvidia.devices import NvmlSource  # noqa: PLC0415 - needs the vendor's binding
+        from .nvidia.watch import watch_xids  # noqa: PLC0415 - needs it too
     except ModuleNotFoundError as missing:
         reason = f"the module {missing.name} is not installed; install tessera[agent]"
         raise SourceUnavailable(_NVML, reason) from None
-    return NvmlSource()
+    return NvmlSource(watch_xids(options.xid_classes))
 
 
 def _recording(options: SourceOptions) -> CounterSource:

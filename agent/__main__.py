@@ -21,6 +21,8 @@ import structlog
 
 from .. import __version__
 from ..adapters.base import SourceUnavailable
+from ..adapters.document import BadDocument
+from ..adapters.nvidia.xid import read_xids
 from ..adapters.recording import BadRecording
 from ..proto.baseline_file import BadBaseline, load_baseline
 from ..settings.clock import SystemClock
@@ -64,6 +66,7 @@ def main(context: click.Context, /, *, check_config: bool, **flags: object) -> N
             warn(line)
         if settings.baseline is not None:
             _refuse_unreadable(settings.baseline)
+        _refuse_classes(settings.xid_classes)
         click.echo(in_effect(settings, folder))
         return
     context.exit(_daemon(settings, strange, folder))
@@ -126,6 +129,13 @@ def _refuse_unreadable(baseline: Path) -> None:
     try:
         load_baseline(baseline)
     except BadBaseline as bad:
+        raise Refused(str(bad)) from None
+
+
+def _refuse_classes(overlay: Path | None) -> None:
+    try:
+        read_xids(overlay)
+    except BadDocument as bad:
         raise Refused(str(bad)) from None
 
 

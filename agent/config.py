@@ -52,6 +52,7 @@ class AgentSettings(Settings):
     beneath: str | None = None
     shards: tuple[str, ...] = ()
     began: float | None = None
+    xid_classes: Path | None = None
     scores: tuple[Score, ...] = BESIDE
     tick_seconds: float = Field(default=1.0, ge=0.1, le=60.0)
     budget: float = Field(default=0.8, gt=0.0, le=60.0)
@@ -62,5 +63,9 @@ class AgentSettings(Settings):
     def options(self) -> SourceOptions:
         """Return what the source is told."""
         return SourceOptions(
-            recording=self.recording, beneath=self.beneath, shards=self.shards, began=self.began
+            recording=self.recording,
+            beneath=self.beneath,
+            shards=self.shards,
+            began=self.began,
+            xid_classes=self.xid_classes,
         )

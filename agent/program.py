@@ -5,7 +5,7 @@ Apart from the commands, so that each of them reads its settings in the same way
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,6 +35,7 @@ _HELP = {
     "beneath": "serve only the shards beneath this node of the recording",
     "shards": "serve only these shards of the recording; may be repeated",
     "began": "Unix second at which the recording's second 0 lies; default: now",
+    "xid_classes": "TOML file that says which XIDs accuse the hardware, over ours",
     "scores": "made of ticks beside the mean: spread, oscillation, spike; may be repeated",
     "tick_seconds": "seconds between two ticks",
     "budget": "seconds that the sources have for a tick",
@@ -90,10 +91,14 @@ def find_sources(settings: AgentSettings, began: float) -> Found:
     ``began`` is where a played source's second 0 lies unless the settings say so.
     """
     if settings.source == "auto":
-        if settings.options != AgentSettings().options:
+        told = replace(settings.options, xid_classes=None)
+        if told != AgentSettings().options:
             message = "recording, beneath, shards and began need a source: add --source recording"
             raise Refused(message)
-        detected = detect()
+        try:
+            detected = detect(options=settings.options)
+        except ValueError as bad:
+            raise Refused(str(bad)) from None
         return Found(detected.sources, detected.absent)
     played = settings.source != "nvml" and settings.began is None
     wanted = settings.model_copy(update={"began": began}) if played else settings

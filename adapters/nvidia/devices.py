@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..base import Absent, Reading, Shard, SourceUnavailable
+from ..base import Absent, Fact, Reading, Shard, SourceUnavailable
 from . import binding
 from .errors import DOWN, NvmlFailed, name_of, reason_of
 from .sampling import METRICS, Sampler
+from .watch import XidWatch
 
 NAME = "nvml"
 
@@ -45,9 +46,10 @@ class NvmlSource:
     Nothing is touched before ``shards``; one thread at a time may use it.
     """
 
-    def __init__(self) -> None:
-        """Start closed."""
+    def __init__(self, xids: XidWatch | None = None) -> None:
+        """Start closed, with what listens for the devices' errors; None: nobody does."""
         self.name = NAME
+        self._xids = xids
         self.rejected: Counter[tuple[str, str]] = Counter()  # impossible values by (UUID, metric)
         self.unnamed: dict[int, str] = {}  # codes of devices whose UUID cannot be read, by index
         self._devices: dict[str, _Device] = {}
@@ -72,6 +74,8 @@ class NvmlSource:
             self._stop()
             told = ", ".join(f"device {index}: {code}" for index, code in self.unnamed.items())
             raise SourceUnavailable(NAME, told or "the NVIDIA driver has no devices")
+        if self._xids is not None:
+            self._xids.start()
         return tuple(device.shard for device in self._devices.values())
 
     def read(self, at: float) -> list[Reading]:
@@ -81,7 +85,12 @@ class NvmlSource:
         first after 5 s, at last each 300 s.
         """
         self._look_again(at)
-        return [reading for device in self._devices.values() for reading in _sample(device, at)]
+        found = [reading for device in self._devices.values() for reading in _sample(device, at)]
+        return found if self._xids is None else found + self._xids.readings(at)
+
+    def facts(self, at: float) -> list[Fact]:
+        """Return the facts that began or ended since the last call."""
+        return [] if self._xids is None else self._xids.facts(at)
 
     @property
     def reasons(self) -> Mapping[str, int]:
@@ -95,6 +104,8 @@ class NvmlSource:
 
     def close(self) -> None:
         """Stop the library and forget the devices; ``shards`` may open it again."""
+        if self._xids is not None:
+            self._xids.close()
         self._devices.clear()
         self._stop()
 
