@@ -39,6 +39,7 @@ from .inventory import interval_of
 from .program import Found, find_sources, read_settings, settings_options
 from .record import Pace
 from .record import record as write_record
+from .reexec import AGAIN, begin
 from .runtime import Agent
 
 PROGRAM = "tessera-agent"
@@ -146,7 +147,11 @@ def _daemon(settings: AgentSettings, strange: tuple[str, ...], folder: Path) -> 
     for line in strange:
         log.warning("unknown variable", what=line)
     found = _needed(find_sources(settings, clock.now()))
-    return asyncio.run(_live(Agent(settings, found.sources, clock, SystemRandom(), folder=folder)))
+    agent = Agent(settings, found.sources, clock, SystemRandom(), folder=folder)
+    status = asyncio.run(_live(agent))
+    if status == AGAIN:
+        begin(clock.now())
+    return status
 
 
 async def _live(running: Agent) -> int:

@@ -93,6 +93,11 @@ class NvmlSource:
         return [] if self._xids is None else self._xids.facts(at)
 
     @property
+    def stale(self) -> str:
+        """Why nothing can be read until this program begins anew; "" while it can."""
+        return "" if self._xids is None else self._xids.stale
+
+    @property
     def reasons(self) -> Mapping[str, int]:
         """The bits that say why clocks are held down, by UUID, where the last tick told them."""
         found = {uuid: device.sampler for uuid, device in self._devices.items()}

@@ -94,6 +94,11 @@ class XidWatch:
         at = self._events.replaced_at
         return None if at is None else Event("firmware_push", at, "NVIDIA driver replaced")
 
+    @property
+    def stale(self) -> str:
+        """Why nothing is heard until this program begins anew, "" while that is not so."""
+        return "" if self._events.replaced_at is None else self._events.reason
+
     def start(self) -> None:
         """Begin to listen; calling it again is harmless."""
         self._events.start()

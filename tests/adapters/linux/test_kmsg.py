@@ -120,6 +120,7 @@ def test_a_log_that_fails_is_closed_and_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read(file: int, size: int) -> bytes:
+        del file, size
         raise OSError(5, "Input/output error")
 
     path = tmp_path / "kmsg"
