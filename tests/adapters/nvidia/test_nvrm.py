@@ -65,9 +65,8 @@ def test_another_errors_message_is_not_searched_for_how_grave_it_is() -> None:
 
 
 def test_the_recovery_that_is_asked_for_now_is_read() -> None:
-    line = (
-        "NVRM: Xid (PCI:0000:01:00): 154, GPU recovery action changed from 0x{} ({}) to 0x{} ({})"
-    )
+    changed = "NVRM: Xid (PCI:0000:01:00): 154, GPU recovery action changed from"
+    line = changed + " 0x{} ({}) to 0x{} ({})"
     assert sighting(line.format(0, "None", 2, "Node Reboot Required")).action == 2
     assert sighting(line.format(1, "GPU Reset Required", 0, "None")).action == 0
     assert sighting("NVRM: Xid (PCI:0000:01:00): 154, something else").action is None
