@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from . import event_calls as calls
 from .errors import DOWN, LOST, UNSUPPORTED, NvmlFailed, name_of
-from .event_calls import Device, EventSet, Seen
+from .event_calls import Condition, Device, EventSet, Seen
 from .recovery import Look, Recovery
 from .sightings import ASKED, Address, address_of
 
@@ -230,7 +230,7 @@ class DeviceEvents:
     def _look(self) -> None:
         for uuid, watched in self._set.items():
             try:
-                found = calls.condition(watched.device)
+                found = _condition(watched.device)
             except NvmlFailed as failed:
                 if failed.code in DOWN:
                     raise
@@ -268,6 +268,16 @@ def _named(number: int) -> tuple[_Watched, Address | None] | None:
         if failed.code in DOWN:
             raise
         return None
+
+
+def _condition(device: Device) -> Condition:
+    """Return how a device is: one that serves none of it has answered all the same."""
+    try:
+        return calls.condition(device)
+    except NvmlFailed as failed:
+        if failed.code in UNSUPPORTED:
+            return Condition(None, None)
+        raise
 
 
 def _new_set() -> EventSet | None:
