@@ -65,7 +65,6 @@ class DeviceEvents:
         self.reason = "the events of the driver are not listened to yet"
         self.dropped = 0
         self.replaced_at: float | None = None
-        self.is_ready = False  # the devices were looked for, with whatever result
         self.addresses: Mapping[Address, str] = {}  # PCI address → UUID, of every device ever found
         self.code = 0  # the library's, while it does not let us listen
         self._now = now
@@ -75,6 +74,7 @@ class DeviceEvents:
         self._set: dict[str, _Watched] = {}
         self._told: frozenset[str] = frozenset()
         self._unusable: set[str] = set()
+        self._ready = Event()  # the devices were looked for, with whatever result
         self._ending = Event()
         self._thread: Thread | None = None
         self._heard_once = False
@@ -91,12 +91,18 @@ class DeviceEvents:
         with self._lock:
             return tuple(self._devices)
 
+    @property
+    def is_ready(self) -> bool:
+        """Say whether the devices were looked for, with whatever result."""
+        return self._ready.is_set()
+
     def start(self) -> None:
-        """Begin to listen; calling it again is harmless."""
+        """Begin to listen, within a second; calling it again is harmless."""
         if self._thread is None:
             self._ending.clear()
             self._thread = Thread(target=self._run, name="nvml events", daemon=True)
             self._thread.start()
+            self._ready.wait(1.0)
 
     def collect(self) -> Heard:
         """Return what was heard since the last call; it does not wait."""
@@ -127,7 +133,7 @@ class DeviceEvents:
                 self._lapse(failed.code)
             finally:
                 self._told = frozenset()
-                self.is_ready = True
+                self._ready.set()
             wait = FIRST_WAIT if self._heard_once else min(2 * wait, LONGEST_WAIT)
             self._ending.wait(wait)
 
@@ -188,7 +194,7 @@ class DeviceEvents:
                     return False
         self._told = frozenset(heard)
         self.code, self.reason = 0, "" if heard else "no NVIDIA device here tells of errors"
-        self.is_ready = True
+        self._ready.set()
         return True
 
     def _listen(self, events: EventSet | None) -> None:

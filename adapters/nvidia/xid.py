@@ -80,11 +80,11 @@ def classify(code: int) -> XidClass:
 
 
 def _class(text: str) -> XidClass:
-    found = next((known for known in _CLASSES if known == text), None)
-    if found is None:
-        message = f"{text!r} is no class of XIDs: {', '.join(_CLASSES)}"
-        raise ValueError(message)
-    return found
+    for known in _CLASSES:
+        if text == known:
+            return known
+    message = f"{text!r} is no class of XIDs: {', '.join(_CLASSES)}"
+    raise ValueError(message)
 
 
 def _lines(overlay: Path) -> Mapping[str, object]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tessera.adapters.base import Absent, CounterSource, Reading, SourceUnavailable
+from tessera.adapters.base import Absent, Closing, CounterSource, Reading, SourceUnavailable
+from tessera.adapters.document import BadDocument
 from tessera.adapters.nvidia.fake_device import FakeDevice
 from tessera.adapters.nvidia.fake_library import FakeLibrary, installed
 from tessera.adapters.recording import BadRecording
@@ -215,6 +216,24 @@ def test_detection_finds_the_devices_of_this_host() -> None:
             ("nvml", ["GPU-a", "GPU-b"])
         ]
         assert found.absent == ()
+        for source in found.sources:
+            assert isinstance(source, Closing)
+            source.close()
+
+
+def test_a_bad_file_of_xid_classes_is_refused_and_a_good_one_read(tmp_path: Path) -> None:
+    file = tmp_path / "xids.toml"
+    file.write_text('[class]\n79 = "fine"\n', encoding="utf-8")
+    assert "XID 79 is given the class 'fine'" in refusal("nvml", SourceOptions(xid_classes=file))
+    with pytest.raises(BadDocument):
+        detect(options=SourceOptions(xid_classes=file))
+    file.write_text('[class]\n79 = "application"\n', encoding="utf-8")
+    assert open_source("nvml", SourceOptions(xid_classes=file)).name == "nvml"
+
+
+def test_detection_tells_no_source_what_it_does_not_read() -> None:
+    with installed(None):
+        assert detect(options=SourceOptions(beneath="host")).sources == ()
 
 
 def test_detection_says_why_a_host_has_none() -> None:

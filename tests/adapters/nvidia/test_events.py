@@ -183,7 +183,7 @@ def test_attempts_in_vain_come_ever_more_seldom(
     monkeypatch.setattr(module, "LONGEST_WAIT", 60.0)
     waits: list[float] = []
     monkeypatch.setattr(events._ending, "wait", waits.append)  # noqa: SLF001  its own waits
-    monkeypatch.setattr(events._ending, "is_set", lambda: len(waits) >= 6)  # noqa: SLF001
+    monkeypatch.setattr(events._ending, "is_set", lambda: len(waits) >= 6)  # noqa: SLF001  its own waits
     library.codes[START] = 1
     events.start()
     assert until(lambda: len(waits) == 6)
