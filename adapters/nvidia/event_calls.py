@@ -1,23 +1,18 @@
 """The calls of NVML on events, typed: a set of devices that one thread waits on.
 
-Apart from the other calls, because these are made in a thread of their own and one of them
-waits: what is known of the calls under way must not hear of it.
+Apart from the other calls, because these are made in a thread of their own and one of them waits.
 """
 
 import ctypes
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
-from typing import Final, NewType, ParamSpec, Protocol, TypeVar
+from typing import Final, NewType, Protocol
 
 import pynvml  # type: ignore[import-untyped]  # it ships no types: this file gives them
 
+from .border import Handle, calls
 from .errors import DOWN, LOST, NvmlFailed
 
-Device = NewType("Device", object)
 EventSet = NewType("EventSet", object)
-Arguments = ParamSpec("Arguments")
-Answer = TypeVar("Answer")
 
 XID: Final = 0x8
 DOUBLE_BIT: Final = 0x2
@@ -56,95 +51,83 @@ class Condition:
     energy: int | None
 
 
-def _at_the_border(call: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
-    @wraps(call)
-    def told(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
-        try:
-            return call(*args, **kwargs)
-        except pynvml.NVMLError as error:
-            code = int(error.value)  # pyright: ignore[reportAttributeAccessIssue]  # set by __new__
-            raise NvmlFailed(code) from None
-
-    return told
-
-
-@_at_the_border
+@calls("nvmlInit")
 def hold() -> None:
     """Keep the library started for this thread; pairs with ``let_go``."""
     pynvml.nvmlInit()
 
 
-@_at_the_border
+@calls("nvmlShutdown")
 def let_go() -> None:
     """Let the library stop once nobody else holds it."""
     pynvml.nvmlShutdown()
 
 
-@_at_the_border
+@calls("nvmlDeviceGetCount")
 def count() -> int:
     """Return how many devices there are."""
     return int(pynvml.nvmlDeviceGetCount())
 
 
-@_at_the_border
-def device_at(index: int) -> Device:
+@calls("nvmlDeviceGetHandleByIndex")
+def device_at(index: int) -> Handle:
     """Return the device at ``index``."""
-    return Device(pynvml.nvmlDeviceGetHandleByIndex(index))
+    return Handle(pynvml.nvmlDeviceGetHandleByIndex(index))
 
 
-@_at_the_border
-def uuid_of(device: Device) -> str:
+@calls("nvmlDeviceGetUUID")
+def uuid_of(device: Handle) -> str:
     """Return the device's UUID."""
     return str(pynvml.nvmlDeviceGetUUID(device))
 
 
-@_at_the_border
-def bus_of(device: Device) -> str:
+@calls("nvmlDeviceGetPciInfo")
+def bus_of(device: Handle) -> str:
     """Return where the device is on the PCI bus, with a domain of eight digits."""
     found = pynvml.nvmlDeviceGetPciInfo(device).busId
     return found.decode("ascii", "replace") if isinstance(found, bytes) else str(found)
 
 
-def pointer_of(device: Device) -> int:
+def pointer_of(device: Handle) -> int:
     """Return by which number events name the device."""
     return ctypes.cast(device, ctypes.c_void_p).value or 0  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # it is a pointer of the binding's
 
 
-@_at_the_border
-def supported(device: Device) -> int:
+@calls("nvmlDeviceGetSupportedEventTypes")
+def supported(device: Handle) -> int:
     """Return the kinds of events that the device can tell, as bits."""
     return int(pynvml.nvmlDeviceGetSupportedEventTypes(device))
 
 
-@_at_the_border
+@calls("nvmlEventSetCreate")
 def new_set() -> EventSet:
     """Return an empty set; only this thread may use it."""
     return EventSet(pynvml.nvmlEventSetCreate())
 
 
-@_at_the_border
-def register(device: Device, kinds: int, events: EventSet) -> None:
+@calls("nvmlDeviceRegisterEvents")
+def register(device: Handle, kinds: int, events: EventSet) -> None:
     """Let ``events`` hear of ``kinds`` (bits) from ``device``; only later ones are heard."""
     pynvml.nvmlDeviceRegisterEvents(device, kinds, events)
 
 
-@_at_the_border
+@calls("nvmlEventSetFree")
 def free(events: EventSet) -> None:
     """Give the set back."""
     pynvml.nvmlEventSetFree(events)
 
 
-@_at_the_border
+@calls("nvmlEventSetWait_v2")
 def wait(events: EventSet, milliseconds: int) -> Seen:
     """Return the next event; fails with 10 (timeout) when none comes."""
     found = pynvml.nvmlEventSetWait_v2(events, milliseconds)
     gpu, compute = int(found.gpuInstanceId), int(found.computeInstanceId)
     part = None if gpu == _ALL else (gpu, -1 if compute == _ALL else compute)
-    return Seen(pointer_of(Device(found.device)), int(found.eventType), int(found.eventData), part)
+    return Seen(pointer_of(Handle(found.device)), int(found.eventType), int(found.eventData), part)
 
 
-@_at_the_border
-def condition(device: Device) -> Condition:
+@calls("nvmlDeviceGetFieldValues")
+def condition(device: Handle) -> Condition:
     """Return how the device is; fails where it does not answer."""
     items = tuple(pynvml.nvmlDeviceGetFieldValues(device, [_ACTION, _ENERGY]))
     for item in items:

@@ -12,8 +12,9 @@ from threading import Event, Lock, Thread
 from typing import Final, TypeAlias
 
 from . import event_calls as calls
-from .errors import DOWN, LOST, UNSUPPORTED, NvmlFailed, name_of
-from .event_calls import Condition, Device, EventSet, Seen
+from .border import Handle
+from .errors import DOWN, LOST, REPLACED, UNKNOWN, UNSUPPORTED, NvmlFailed, name_of, reason_of
+from .event_calls import Condition, EventSet, Seen
 from .recovery import Look, Recovery
 from .sightings import ASKED, Address, address_of
 
@@ -23,7 +24,7 @@ AGAIN: Final = 30.0  # seconds between two searches for devices that the set lac
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds before the set is made anew
 MOST_KINDS: Final = 4096  # different errors between two calls of ``collect``
 
-TIMEOUT, NOT_LOADED, REPLACED, UNKNOWN = 10, 9, 18, 999  # the library's codes
+TIMEOUT, NOT_LOADED = 10, 9  # the library's codes
 WANTED: Final = (
     *(calls.XID, calls.DOUBLE_BIT, calls.RETIREMENT_FAILED),
     *(calls.POISON, calls.FATAL_POISON, calls.UNAVAILABLE, calls.RECOVERY),
@@ -48,7 +49,7 @@ class _Watched:
     """One device of the set and the name by which its events come."""
 
     uuid: str
-    device: Device
+    device: Handle
     pointer: int
 
 
@@ -261,7 +262,7 @@ class DeviceEvents:
 
     def _end_replaced(self) -> None:
         self.code, self.replaced_at = REPLACED, self._now()
-        self.reason = "the NVIDIA driver was replaced beneath its library; restart this program"
+        self.reason = reason_of(REPLACED)
 
 
 def _named(number: int) -> tuple[_Watched, Address | None] | None:
@@ -276,7 +277,7 @@ def _named(number: int) -> tuple[_Watched, Address | None] | None:
         return None
 
 
-def _condition(device: Device) -> Condition:
+def _condition(device: Handle) -> Condition:
     """Return how a device is: one that serves none of it has answered all the same."""
     try:
         return calls.condition(device)

@@ -15,9 +15,9 @@ from ..linux.kmsg import KernelLog
 from . import event_calls as calls
 from .errors import UNSUPPORTED, name_of
 from .events import DeviceEvents, Kind
+from .hard_facts import HardFacts
 from .nvrm import Reader, SwitchError
 from .sightings import ASKED, Sighting, Sightings, address_text
-from .standing import Standing
 from .xid import Xids, read_xids
 
 METRIC: Final = "xid_application"
@@ -57,19 +57,14 @@ class XidWatch:
     library does not show.
     """
 
-    def __init__(
-        self,
-        xids: Xids,
-        log: KernelLog,
-        events: DeviceEvents,
-        slices: Slices = lambda uuid: {},  # noqa: ARG005  a whole device, whichever
-    ) -> None:
+    def __init__(self, xids: Xids, log: KernelLog, events: DeviceEvents) -> None:
         """Take the codes' classes and what tells; nothing is opened."""
-        self.standing = Standing()
+        self.standing = HardFacts()
         self.counts: Counter[str] = Counter()  # running totals of ``METRIC``, by shard
         self.switch_errors = 0
         self.strangers = 0
-        self._xids, self._log, self._events, self._slices = xids, log, events, slices
+        self._xids, self._log, self._events = xids, log, events
+        self._slices: Slices = _whole
         self._reader = Reader()
         self._sightings = Sightings()
         self._once: OrderedDict[tuple[str, int], float] = OrderedDict()
@@ -94,13 +89,9 @@ class XidWatch:
         at = self._events.replaced_at
         return None if at is None else Event("firmware_push", at, "NVIDIA driver replaced")
 
-    @property
-    def stale(self) -> str:
-        """Why nothing is heard until this program begins anew, "" while that is not so."""
-        return "" if self._events.replaced_at is None else self._events.reason
-
-    def start(self) -> None:
-        """Begin to listen; calling it again is harmless."""
+    def start(self, slices: Slices | None = None) -> None:
+        """Begin to listen; calling it again is harmless. ``slices`` says how devices are cut."""
+        self._slices = slices or self._slices
         self._events.start()
         self._log.open()
 
@@ -110,7 +101,7 @@ class XidWatch:
         return [
             Reading(shard, METRIC, self._total(uuid, shard))
             for uuid in self._events.known
-            for shard in self._place(uuid, None)
+            for shard in (uuid, *self._slices(uuid).values())
         ]
 
     def facts(self, at: float) -> list[Fact]:
@@ -221,20 +212,25 @@ class XidWatch:
         self.standing.see(OF_THE_HOST, f"sxid_{error.code}", switch, error.at, detail)
 
     def _place(self, uuid: str, part: tuple[int, int] | None) -> Iterable[str]:
-        """Return the shards that an error of a device, or of a slice of it, belongs to."""
+        """Return the shards that an error of a device, or of a part of it, belongs to."""
         if not uuid:
             return (OF_THE_HOST,)
-        slices = self._slices(uuid)
-        if not slices:
+        if part is None:
             return (uuid,)
-        gpu, compute = part or (-1, -1)
-        found = tuple(s for (g, c), s in slices.items() if gpu in {g, -1} and compute in {c, -1})
-        return found or tuple(slices.values())
+        gpu, compute = part
+        slices = self._slices(uuid).items()
+        found = tuple(s for (g, c), s in slices if g == gpu and compute in {c, -1})
+        return found or (uuid,)
 
     def _detail(self, seen: Sighting) -> str:
         where = f" ({address_text(seen.address)})" if seen.address else ""
         message = f": {seen.detail}" if seen.detail else ""
         return f"{self._xids.text(seen.code)}{where}{message}"
+
+
+def _whole(uuid: str) -> Mapping[tuple[int, int], str]:
+    del uuid
+    return {}
 
 
 def watch_xids(classes: Path | None = None) -> XidWatch:

@@ -8,7 +8,7 @@ from tessera.adapters.base import Absent, Closing, Fact, Reading, Witness
 from tessera.adapters.linux.kmsg import KernelLog
 from tessera.adapters.nvidia import event_calls as calls
 from tessera.adapters.nvidia import events as events_module
-from tessera.adapters.nvidia import standing
+from tessera.adapters.nvidia import hard_facts
 from tessera.adapters.nvidia.devices import NvmlSource
 from tessera.adapters.nvidia.events import DeviceEvents
 from tessera.adapters.nvidia.fake_device import FakeField
@@ -241,29 +241,21 @@ def test_a_hardware_error_ends_after_a_reset_and_a_minute_of_health(host: Host) 
     assert codes(host.facts(AT + 660)) == [("GPU-1", "xid_79", False)]
 
 
-def test_a_slices_error_is_the_slices_and_a_devices_is_all_of_its_slices(
-    tmp_path: Path,
-) -> None:
-    slices = {(1, 0): "MIG-1-0", (1, 1): "MIG-1-1", (2, 0): "MIG-2-0"}
-    log = FakeKernelLog(tmp_path / "kmsg")
-    library = devices(2)
-    with installed(library):
-        watch = XidWatch(
-            shipped(),
-            KernelLog(log.path),
-            DeviceEvents(),
-            lambda uuid: slices if uuid == "GPU-1" else {},
-        )
-        watch.start()
-        assert until(lambda: watch.readings(AT))
-        assert [reading.shard for reading in watch.readings(AT)] == ["GPU-0", *slices.values()]
-        log.say("NVRM: Xid (PCI:0000:41:00 GPU-I:01): 94, Contained")
-        log.say("NVRM: Xid (PCI:0000:41:00 GPU-I:02 GPU-CI:00): 13, x")
-        assert {fact.shard for fact in watch.facts(AT)} == {"MIG-1-0", "MIG-1-1"}
-        assert watch.counts == {"MIG-2-0": 1}
-        log.say("NVRM: Xid (PCI:0000:41:00): 95, Uncontained")
-        assert {fact.shard for fact in watch.facts(AT + 9)} == set(slices.values())
-        watch.close()
+def test_a_slices_error_is_the_slices_and_a_devices_is_the_devices(host: Host) -> None:
+    slices = {(1, 0): "GPU-1/1/0", (1, 1): "GPU-1/1/1", (2, 0): "GPU-1/2/0"}
+    host.watch.start(lambda uuid: slices if uuid == "GPU-1" else {})
+    assert list(host.counts()) == ["GPU-0", "GPU-1", *slices.values(), "GPU-2"]
+    host.say(94, bus=f"{BUS} GPU-I:01")
+    host.say(13, bus=f"{BUS} GPU-I:02 GPU-CI:00")
+    host.say(95)
+    host.say(48, bus=f"{BUS} GPU-I:09")
+    assert [(fact.shard, fact.code) for fact in host.facts()] == [
+        ("GPU-1/1/0", "xid_94"),
+        ("GPU-1/1/1", "xid_94"),
+        ("GPU-1", "xid_95"),
+        ("GPU-1", "xid_48"),
+    ]
+    assert host.watch.counts == {"GPU-1/2/0": 1}
 
 
 def test_without_a_log_that_may_be_read_the_driver_is_heard_alone(
@@ -340,7 +332,7 @@ def test_the_source_of_counters_tells_facts_and_counts_and_closes_what_listens(
 
 
 def test_what_is_lost_on_the_way_is_counted(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standing, "MOST", 1)
+    monkeypatch.setattr(hard_facts, "MOST", 1)
     host.say(48)
     host.say(95)
     assert len(host.facts()) == 1

@@ -17,7 +17,7 @@ MOST: Final = 512  # facts that stand together
 
 
 @dataclass(slots=True)
-class _Standing:
+class _Known:
     """A fact that stands: of which device, when it was seen last, and how often."""
 
     device: str
@@ -25,7 +25,7 @@ class _Standing:
     times: int = 1
 
 
-class Standing:
+class HardFacts:
     """Facts by (shard, code).
 
     A fact ends when its device was reset, or its driver loaded anew, after the fact was last
@@ -36,7 +36,7 @@ class Standing:
     def __init__(self) -> None:
         """Know of nothing."""
         self.dropped = 0
-        self._standing: dict[tuple[str, str], _Standing] = {}
+        self._standing: dict[tuple[str, str], _Known] = {}
         self._told: list[Fact] = []
         self._reset_at: dict[str, float] = {}  # as the kernel's log told it, by device
 
@@ -57,7 +57,7 @@ class Standing:
             found.times += 1
             found.last = max(found.last, at)
         elif len(self._standing) < MOST:
-            self._standing[key] = _Standing(device, at)
+            self._standing[key] = _Known(device, at)
             self._told.append(Fact(shard, code, at, detail=detail))
         else:
             self.dropped += 1
@@ -65,7 +65,7 @@ class Standing:
     def resume(self, fact: Fact, device: str) -> None:
         """Take up a fact that stood before this program began; it is not told again."""
         if fact.stands and len(self._standing) < MOST:
-            self._standing.setdefault((fact.shard, fact.code), _Standing(device, fact.at))
+            self._standing.setdefault((fact.shard, fact.code), _Known(device, fact.at))
 
     def forget(self, shard: str, code: str) -> None:
         """Let a fact end without a word, as when a person has closed it: it may come again."""
@@ -91,7 +91,7 @@ class Standing:
         told, self._told = self._told, []
         return told
 
-    def _is_over(self, fact: _Standing, look: Look, at: float) -> bool:
+    def _is_over(self, fact: _Known, look: Look, at: float) -> bool:
         reset = max(look.reset_at, self._reset_at.get(fact.device, -inf))
         if look.well_since is None or not fact.last < reset:
             return False

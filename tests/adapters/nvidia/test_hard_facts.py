@@ -1,13 +1,13 @@
 import pytest
 
 from tessera.adapters.base import Fact
-from tessera.adapters.nvidia import standing as module
+from tessera.adapters.nvidia import hard_facts as module
+from tessera.adapters.nvidia.hard_facts import HardFacts
 from tessera.adapters.nvidia.recovery import Look
-from tessera.adapters.nvidia.standing import Standing
 
 
-def raised(times: int = 1, at: float = 100.0) -> Standing:
-    facts = Standing()
+def raised(times: int = 1, at: float = 100.0) -> HardFacts:
+    facts = HardFacts()
     for _ in range(times):
         facts.see("GPU-a", "xid_79", "GPU-a", at, "fell off the bus")
     return facts
@@ -92,7 +92,7 @@ def test_what_a_person_closed_ends_without_a_word_and_may_come_again() -> None:
 
 
 def test_a_fact_of_an_earlier_run_is_not_told_again_and_can_end() -> None:
-    facts = Standing()
+    facts = HardFacts()
     facts.resume(Fact("GPU-a", "xid_79", 50.0), "GPU-a")
     facts.see("GPU-a", "xid_79", "GPU-a", 100.0, "again")
     assert facts.told() == []
@@ -102,7 +102,7 @@ def test_a_fact_of_an_earlier_run_is_not_told_again_and_can_end() -> None:
 
 def test_what_is_known_is_bounded_and_the_rest_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST", 3)
-    facts = Standing()
+    facts = HardFacts()
     for code in range(5):
         facts.see("GPU-a", f"xid_{code}", "GPU-a", 0.0, "")
     assert (len(facts.told()), facts.dropped) == (3, 2)
