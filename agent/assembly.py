@@ -32,6 +32,7 @@ from .inventory import (
     catalogue_of,
     columns_of,
     interval_of,
+    intervals_of,
     judged_metrics,
     survey,
     with_version,
@@ -91,7 +92,7 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
         raise BadStart(str(bad)) from None
     inventory, ledger = _take_up(found, folder, clock.now(), _warm(settings.baseline, found))
     ids = tuple(shard.id for shard in inventory.shards)
-    intake = Intake(ids, metrics, interval)
+    intake = Intake(ids, metrics, interval, intervals_of(metrics, interval))
     ring = Ring(ids, intake.read)
     desk = Desk(ledger, intake, ring, facts)
     exchange = Exchange(identity, inventory, desk, clock, __version__)

@@ -138,6 +138,15 @@ def interval_of(sources: Sequence[CounterSource], told: float) -> float:
     return max([told, *(s.interval for s in sources if isinstance(s, Paced))])
 
 
+def intervals_of(columns: Iterable[Metric], interval: float) -> tuple[float, ...]:
+    """Return the seconds between two values of each metric (R,) that is read for ``columns``.
+
+    A source that is refreshed more seldom than each ``interval`` s has a value then, and no other.
+    """
+    read = (column for column in columns if column.score == "mean")
+    return tuple(max(interval, row.refresh) if row.refresh > 1.0 else interval for row in read)
+
+
 def with_version(inventory: Inventory, file: Path) -> Inventory:
     """Return ``inventory`` with its version: the one's in ``file``, or the next if it differs.
 

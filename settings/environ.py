@@ -16,7 +16,7 @@ Program = Literal["agent", "aggregator", "tui"]
 _OF_BOTH = ("state_dir", "baseline", "scores", "log_layout", "log_level")
 _OF_AGENT = (
     *("aggregator", "agent_http", "host", "job", "role", "sku", "tick_seconds", "budget"),
-    *("source", "recording", "beneath", "shards", "began"),
+    *("source", "recording", "beneath", "shards", "began", "xid_classes"),
 )
 _OF_AGGREGATOR = (
     *("listen", "http_listen", "http_token", "topology", "metrics", "cluster"),

@@ -66,6 +66,8 @@ def test_a_host_without_an_accelerator_says_so_in_one_line_and_ends_with_3(
         (("record",), "Missing argument 'DIR'"),
         (("record", ".", *SYNTHETIC, "--seconds", "0"), "--seconds"),
         (("--check-config", "--baseline", "nowhere"), "nowhere"),
+        (("--check-config", "--xid-classes", "absent.toml"), "absent.toml: cannot be read"),
+        (("--xid-classes", "absent.toml"), "absent.toml: cannot be read"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(
