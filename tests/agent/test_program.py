@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tessera.adapters.nvidia.fake_exporter import FakeExporter, FakeGpu
 from tessera.adapters.recording_read import read_recording
 from tessera.adapters.sources import detect
 
@@ -45,6 +46,16 @@ def test_a_host_without_an_accelerator_says_so_in_one_line_and_ends_with_3(
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("tessera-agent: no accelerator to read: nvml")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_exporter_that_is_named_is_checked(tmp_path: Path) -> None:
+    shown = FakeGpu("GPU-0", values={155: 312.5, 150: 9223372036854775794.0})
+    with FakeExporter([shown]) as exporter:
+        done = run(tmp_path, "check", "--source", "dcgm", "--dcgm-url", exporter.url)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["dcgm", "GPU-0", "power_watts", "312.5", "W"] in rows
+    assert ["dcgm", "GPU-0", "temperature_celsius", "error:", "impossible"] in rows
 
 
 @pytest.mark.parametrize(
