@@ -21,6 +21,8 @@ import structlog
 
 from .. import __version__
 from ..adapters.base import SourceUnavailable
+from ..adapters.document import BadDocument
+from ..adapters.nvidia.xid import read_xids
 from ..adapters.recording import BadRecording
 from ..proto.baseline_file import BadBaseline, load_baseline
 from ..settings.clock import SystemClock
@@ -39,6 +41,7 @@ from .inventory import interval_of
 from .program import Found, find_sources, local_sources, read_settings, settings_options
 from .record import Pace
 from .record import record as write_record
+from .reexec import AGAIN, begin
 from .runtime import Agent
 
 PROGRAM = "tessera-agent"
@@ -66,6 +69,7 @@ def main(context: click.Context, /, *, check_config: bool, **flags: object) -> N
             warn(line)
         if settings.baseline is not None:
             _refuse_unreadable(settings.baseline)
+        _refuse_classes(settings.xid_classes)
         click.echo(in_effect(settings, folder))
         return
     context.exit(_daemon(settings, strange, folder))
@@ -159,6 +163,13 @@ def _refuse_unreadable(baseline: Path) -> None:
         raise Refused(str(bad)) from None
 
 
+def _refuse_classes(overlay: Path | None) -> None:
+    try:
+        read_xids(overlay)
+    except BadDocument as bad:
+        raise Refused(str(bad)) from None
+
+
 def _daemon(settings: AgentSettings, strange: tuple[str, ...], folder: Path) -> int:
     clock = SystemClock()
     start_logs(sys.stderr, clock, layout=settings.log_layout, level=settings.log_level)
@@ -167,7 +178,11 @@ def _daemon(settings: AgentSettings, strange: tuple[str, ...], folder: Path) -> 
         log.warning("unknown variable", what=line)
     found = _needed(find_sources(settings, clock.now()))
     sources = (*found.sources, *local_sources(settings, folder))
-    return asyncio.run(_live(Agent(settings, sources, clock, SystemRandom(), folder=folder)))
+    agent = Agent(settings, sources, clock, SystemRandom(), folder=folder)
+    status = asyncio.run(_live(agent))
+    if status == AGAIN:
+        begin(clock.now())
+    return status
 
 
 async def _live(running: Agent) -> int:

@@ -61,6 +61,7 @@ class AgentSettings(Settings):
     dcgm_interval: float = Field(default=30.0, ge=1.0, le=600.0)
     tpu_ports: str = Field(default="", max_length=1000)
     tpu_plugin: str = Field(default="", max_length=1000)
+    xid_classes: Path | None = None
     scores: tuple[Score, ...] = BESIDE
     tick_seconds: float = Field(default=1.0, ge=0.1, le=60.0)
     budget: float = Field(default=0.8, gt=0.0, le=60.0)
@@ -82,4 +83,5 @@ class AgentSettings(Settings):
             tpu_ports=self.tpu_ports,
             tpu_plugin=self.tpu_plugin,
             host=self.host,
+            xid_classes=self.xid_classes,
         )

@@ -47,6 +47,7 @@ _HELP = {
     "dcgm_interval": "seconds between two collections of dcgm-exporter",
     "tpu_ports": "ports of a TPU workload's metrics, such as 8431,8432",
     "tpu_plugin": "page of the TPU device plugin; default: http://127.0.0.1:2112/metrics",
+    "xid_classes": "TOML file that says which XIDs accuse the hardware, over ours",
     "scores": "made of ticks beside the mean: spread, oscillation, spike; may be repeated",
     "tick_seconds": "seconds between two ticks",
     "budget": "seconds that the sources have for a tick",

@@ -5,6 +5,7 @@ nobody foresaw is caught, logged, and survived.
 """
 
 import asyncio
+import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,6 +38,7 @@ from .identity import boot_id
 from .inventory import interval_of
 from .keeper import Keeper
 from .pauses import Pauses
+from .reexec import AGAIN, may_begin, stale
 from .sampler import Sample, Sampler
 from .seldom import Seldom
 from .uplink import Uplink
@@ -91,6 +93,7 @@ class Agent:
         self._spread = 0.0  # share of the spread that is this host's
         self._say = Seldom(clock).say
         self._ending = asyncio.Event()
+        self._renewing = False
         self._log = structlog.get_logger("agent")
 
     @property
@@ -177,6 +180,7 @@ class Agent:
         self._force()
         if self._keeper is not None:
             await self._keeper.if_due()
+        self._renew_if_stale(at)
         return sent
 
     async def run(self) -> int:
@@ -193,7 +197,7 @@ class Agent:
         if self.uplink.superseded:
             self._log.error("another agent of this host has taken over; this one ends")
             return SUPERSEDED
-        return 0
+        return AGAIN if self._renewing else 0
 
     async def stop(self) -> None:
         """Write a last checkpoint and close everything; calling it twice is harmless."""
@@ -257,6 +261,14 @@ class Agent:
         for name, error in sample.failed:
             self._counts["sources_failed"] += 1
             self._say(f"source {name} failed: {type(error).__name__}: {error}")
+
+    def _renew_if_stale(self, at: float) -> None:
+        """End in good order, to be begun anew, where a source needs a new process."""
+        why = stale(self._sources) if self._paced else ""
+        if why and may_begin(os.environ, at):
+            self._log.warning("beginning anew", reason=why)
+            self._renewing = True
+            self._ending.set()
 
     def _tell(self, fact: Fact) -> None:
         """Send a fact that is news, and log it."""

@@ -17,7 +17,7 @@ _OF_BOTH = ("state_dir", "baseline", "scores", "log_layout", "log_level")
 _OF_AGENT = (
     "socket",
     *("aggregator", "agent_http", "host", "job", "role", "sku", "tick_seconds", "budget"),
-    *("source", "recording", "beneath", "shards", "began"),
+    *("source", "recording", "beneath", "shards", "began", "xid_classes"),
 )
 _OF_AGGREGATOR = (
     *("listen", "http_listen", "http_token", "topology", "metrics", "cluster"),

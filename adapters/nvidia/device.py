@@ -3,7 +3,7 @@
 Apart from the source, because a device that falls off the bus must not silence its neighbours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -54,6 +54,12 @@ class Device:
         """Return the device and its slices as shards; a slice is named by its parent."""
         product = self._product + (SLICED if self.makeup.sliced else "")
         return (Shard(self.uuid, "gpu_shard", sku=product), *(shard for shard, _ in self._slices))
+
+    @property
+    def slices(self) -> Mapping[tuple[int, int], str]:
+        """Return the shards of its slices by (GPU instance, compute instance)."""
+        instances = ((one.gpu_instance, one.compute_instance) for one in self.makeup.slices)
+        return dict(zip(instances, (shard.id for shard, _ in self._slices), strict=False))
 
     @property
     def reasons(self) -> int | None:

@@ -16,8 +16,10 @@ from .border import under_way
 from .conditions import Conditions
 from .device import Device
 from .errors import DOWN, REPLACED, NvmlFailed, name_of, reason_of
+from .jointly import Jointly
 from .sampling import catalogue
 from .subject import Rejected
+from .watch import XidWatch
 
 NAME = "nvml"
 
@@ -29,9 +31,11 @@ class NvmlSource:
     ``pause``.
     """
 
-    def __init__(self) -> None:
-        """Start closed."""
+    def __init__(self, xids: XidWatch | None = None) -> None:
+        """Start closed, with what listens for the devices' errors; None: nobody does."""
         self.name = NAME
+        self._xids = xids
+        self._jointly = Jointly()
         self.unnamed: dict[int, str] = {}  # codes of devices whose UUID cannot be read, by index
         self._seen = Rejected()
         self._devices: dict[str, Device] = {}
@@ -73,6 +77,7 @@ class NvmlSource:
         The driver was replaced beneath the library, and a library once loaded stays loaded.
         """
         replaced = any(device.code == REPLACED for device in self._devices.values())
+        replaced |= self._xids is not None and self._xids.replaced is not None
         return reason_of(REPLACED) if replaced else ""
 
     @property
@@ -104,6 +109,8 @@ class NvmlSource:
             self._stop()
             told = ", ".join(f"device {index}: {code}" for index, code in self.unnamed.items())
             raise SourceUnavailable(NAME, told or "the NVIDIA driver has no devices")
+        if self._xids is not None:
+            self._xids.start(self._slices)
         return tuple(shard for device in self._devices.values() for shard in device.shards)
 
     def read(self, at: float) -> list[Reading]:
@@ -123,12 +130,16 @@ class NvmlSource:
             readings += device.read(at, profiling=self._profiling)
             device.tell(self._conditions, at)
         self._tell_of_the_driver(at)
+        if self._xids is not None:
+            readings += self._xids.readings(at)
         return readings
 
     def facts(self, at: float) -> Iterable[Fact]:
         """Return what began or ended since the last call."""
-        del at
-        return list(self._conditions.news())
+        found = list(self._jointly.told("counters", self._conditions.news()))
+        if self._xids is not None:
+            found += self._jointly.told("events", self._xids.facts(at))
+        return found
 
     def identity(self) -> Mapping[str, str]:
         """Return what the devices run on, as last read: the driver, and ``UUID/element``."""
@@ -144,10 +155,16 @@ class NvmlSource:
 
     def close(self) -> None:
         """Stop the library and forget the devices; ``shards`` may open it again."""
+        if self._xids is not None:
+            self._xids.close()
         for device in self._devices.values():
             device.release()
         self._devices.clear()
         self._stop()
+
+    def _slices(self, uuid: str) -> Mapping[tuple[int, int], str]:
+        device = self._devices.get(uuid)
+        return {} if device is None else device.slices
 
     def _start(self) -> None:
         if not self._open:

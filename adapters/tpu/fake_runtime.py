@@ -69,7 +69,7 @@ def _answered(workload: FakeWorkload) -> grpc.GenericRpcHandler:
         found = workload.answer(request.metric_name)
         if found is None:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "unknown metric")
-        return found
+        return found  # abort does not return
 
     handler = grpc.unary_unary_rpc_method_handler(
         answer,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tessera.adapters.nvidia.fake_exporter import FakeExporter, FakeGpu
 from tessera.adapters.recording_read import read_recording
 from tessera.adapters.sources import detect
 from tessera.agent.datagram import EventNote
@@ -50,6 +51,16 @@ def test_a_host_without_an_accelerator_says_so_in_one_line_and_ends_with_3(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_exporter_that_is_named_is_checked(tmp_path: Path) -> None:
+    shown = FakeGpu("GPU-0", values={155: 312.5, 150: 9223372036854775794.0})
+    with FakeExporter([shown]) as exporter:
+        done = run(tmp_path, "check", "--source", "dcgm", "--dcgm-url", exporter.url)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["dcgm", "GPU-0", "power_watts", "312.5", "W"] in rows
+    assert ["dcgm", "GPU-0", "temperature_celsius", "error:", "impossible"] in rows
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -73,6 +84,8 @@ def test_a_host_without_an_accelerator_says_so_in_one_line_and_ends_with_3(
         (("record",), "Missing argument 'DIR'"),
         (("record", ".", *SYNTHETIC, "--seconds", "0"), "--seconds"),
         (("--check-config", "--baseline", "nowhere"), "nowhere"),
+        (("--check-config", "--xid-classes", "absent.toml"), "absent.toml: cannot be read"),
+        (("--xid-classes", "absent.toml"), "absent.toml: cannot be read"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(
