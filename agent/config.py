@@ -34,6 +34,7 @@ class AgentSettings(Settings):
     """What a person may set; times are seconds.
 
     ``host`` defaults to the machine's id, ``job``, ``role`` and ``sku`` to what the source says.
+    ``job_from`` is a scheduler that is asked for jobs, see ``schedulers.open_jobs``.
     ``socket`` is where local programs speak to the agent: by default /run/tessera/agent.sock, or
     agent.sock in a ``state_dir`` that is named; "" for nowhere.
     ``source`` auto is the hardware that is found. ``recording``, ``beneath``, ``shards`` and
@@ -48,7 +49,7 @@ class AgentSettings(Settings):
     baseline: Path | None = None
     host: Name = ""
     job: Name = ""
-    job_from: Literal["", "kubernetes", "slurm"] = ""
+    job_from: Literal["", "kubernetes", "slurm", "slurm-nodes"] = ""
     role: Name = ""
     sku: Name = ""
     source: str = Field(default="auto", min_length=1, max_length=100)

@@ -34,7 +34,7 @@ _HELP = {
     "baseline": "file of what tessera curate-baseline learned, to start from",
     "host": "name of this host; default: the machine's id",
     "job": "job of all shards here, unless the source says",
-    "job_from": "who knows the job of each shard: kubernetes or slurm; default: nobody is asked",
+    "job_from": "who knows jobs: kubernetes, slurm or slurm-nodes; default: nobody is asked",
     "role": "role of all shards here, unless the source says",
     "sku": "SKU of all shards here, in place of what the source says",
     "source": "auto, nvml, dcgm, neuron, tpu, recording or synthetic",

@@ -32,11 +32,11 @@ class FakeKubelet(PodResourcesListerServicer):
         allocatable: Devices | None = None,
     ) -> None:
         """Take what it says."""
-        self.pods = dict(pods or {})
+        self.pods: Mapping[tuple[str, str], Devices] = pods or {}
         self.allocatable = allocatable or {}
         self.fails = False
 
-    def List(  # noqa: N802 - grpc's name
+    def List(  # noqa: N802  # pyright: ignore[reportIncompatibleMethodOverride]  # grpc's name; modules of two names
         self, request: messages.ListPodResourcesRequest, context: grpc.ServicerContext
     ) -> messages.ListPodResourcesResponse:
         """Return what the pods hold."""
@@ -53,7 +53,7 @@ class FakeKubelet(PodResourcesListerServicer):
             ]
         )
 
-    def GetAllocatableResources(  # noqa: N802 - grpc's name
+    def GetAllocatableResources(  # noqa: N802  # pyright: ignore[reportIncompatibleMethodOverride]  # as above
         self, request: messages.AllocatableResourcesRequest, context: grpc.ServicerContext
     ) -> messages.AllocatableResourcesResponse:
         """Return what pods could hold."""

@@ -7,7 +7,7 @@ folder mounted.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, cast
 
 import grpc
 
@@ -41,6 +41,18 @@ _UNITS: Mapping[str, Unit] = {
 _SLICES = "nvidia.com/mig-"
 
 
+class _Stub(Protocol):
+    """The generated stub, under one name: checkers know the generated modules by two."""
+
+    def List(  # noqa: N802 - grpc's name
+        self, request: messages.ListPodResourcesRequest, *, timeout: float
+    ) -> messages.ListPodResourcesResponse: ...
+
+    def GetAllocatableResources(  # noqa: N802 - grpc's name
+        self, request: messages.AllocatableResourcesRequest, *, timeout: float
+    ) -> messages.AllocatableResourcesResponse: ...
+
+
 class Kubelet:
     """The kubelet behind one socket; nothing is opened before it is asked."""
 
@@ -55,7 +67,7 @@ class Kubelet:
             raise Unreachable(_ABSENT, f"there is no kubelet's socket at {self._socket}")
         try:
             with grpc.insecure_channel(f"unix:{self._socket}", options=_OPTIONS) as channel:
-                stub = PodResourcesListerStub(channel)
+                stub = cast("_Stub", PodResourcesListerStub(channel))
                 listed = stub.List(messages.ListPodResourcesRequest(), timeout=self._patience)
                 cores = self._cores(stub) if _holds_cores(listed) else 0
         except grpc.RpcError as failed:
@@ -63,7 +75,7 @@ class Kubelet:
             raise Unreachable(code, f"the kubelet does not answer ({code})") from None
         return tuple(held_of(listed, cores))
 
-    def _cores(self, stub: PodResourcesListerStub) -> int:
+    def _cores(self, stub: _Stub) -> int:
         """Return how many cores the host has by the highest that may be given away."""
         request = messages.AllocatableResourcesRequest()
         all_of = stub.GetAllocatableResources(request, timeout=self._patience)

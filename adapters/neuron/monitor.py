@@ -5,8 +5,8 @@ agent's ticks must not wait for it.
 """
 
 import json
-import os
 import shlex
+import shutil
 import tempfile
 import time
 from collections import Counter, deque
@@ -65,11 +65,12 @@ class Monitor:
         """Take the command line, without its configuration, and the seconds between reports.
 
         ``patience`` is the seconds until the first report, ``wait`` those before the second start,
-        each time twice as long up to a minute; ``largest`` the characters of one document.
+        each time twice as long up to a minute; ``largest`` the characters of one document. Raises
+        ``ValueError`` for a command line that cannot be read.
         """
         self.counted: Counter[str] = Counter()
         self.child: int | None = None  # its process id, while one runs
-        self._command = tuple(shlex.split(command))
+        self._command = _words(command)
         self._period = period
         self._patience = patience
         self._wait = wait
@@ -88,7 +89,7 @@ class Monitor:
 
     def can_start(self) -> bool:
         """Say whether there is such a program."""
-        return bool(self._command) and os.access(self._command[0], os.X_OK)
+        return bool(self._command) and shutil.which(self._command[0]) is not None
 
     def start(self) -> None:
         """Start the thread that starts the child; a second call does nothing."""
@@ -184,3 +185,11 @@ class Monitor:
     def _fail(self, trouble: str) -> None:
         self.counted[trouble] += 1
         self._trouble = trouble
+
+
+def _words(command: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(command))
+    except ValueError:
+        message = f"neuron_monitor {command[:60]!r} is no command line: close its quotes"
+        raise ValueError(message) from None

@@ -19,7 +19,7 @@ NAME = "neuron"
 
 _NO_DRIVER = "driver_not_loaded"
 _MACHINE_ID = "etc/machine-id"
-_FIRST_WAIT = 5.0  # seconds for what only a report can tell when shards are asked for
+_FIRST_WAIT = 5.0  # seconds for the first report
 
 
 class NeuronSource:
@@ -46,6 +46,7 @@ class NeuronSource:
         self._shards: dict[int, Shard] = {}
         self._here: frozenset[int] = frozenset()
         self._has_monitor = False  # there is such a program
+        self._has_begun = False  # it was started
         self._has_driver = False  # once its module was seen
         self._metrics: tuple[str, ...] = ()
         self._turn = 0
@@ -54,16 +55,14 @@ class NeuronSource:
     def shards(self) -> tuple[Shard, ...]:
         """Return the devices of now and those lost since the source was opened.
 
-        Waits for neuron-monitor where nothing else tells how many there are or what they are.
-        Raises ``SourceUnavailable`` if there are none.
+        Waits some seconds for neuron-monitor when it is started: it may be the only one that tells
+        how many there are, or what they are. Raises ``SourceUnavailable`` if there are none.
         """
         folders = device_folders(self._root)
         nodes = [*(self._root / "dev").glob("neuron[0-9]*")]
         if not folders and not nodes and not self._devices:
             raise SourceUnavailable(NAME, "there are no Neuron devices (the driver is not loaded)")
-        self._has_monitor = self._monitor.can_start()
-        if self._has_monitor:
-            self._monitor.start()
+        self._begin()
         for index, folder in folders.items():
             self._devices.setdefault(index, Device(index, folder)).files.search()
         if not self._devices:
@@ -118,8 +117,7 @@ class NeuronSource:
         """
         if not self._shards:
             return []
-        for came, report in self._monitor.reports():
-            self._tally.take(report, came)
+        self._hear()
         self._look()
         fresh = self._tally.fresh()
         found: list[Reading] = []
@@ -157,6 +155,20 @@ class NeuronSource:
     def close(self) -> None:
         """End neuron-monitor; ``shards`` may start it again."""
         self._monitor.close()
+        self._has_begun = False
+
+    def _begin(self) -> None:
+        """Start neuron-monitor where there is one, and hear its first report."""
+        self._has_monitor = self._monitor.can_start()
+        if self._has_monitor and not self._has_begun:
+            self._has_begun = True
+            self._monitor.start()
+            self._monitor.wait_first(_FIRST_WAIT)
+            self._hear()
+
+    def _hear(self) -> None:
+        for came, report in self._monitor.reports():
+            self._tally.take(report, came)
 
     def _possible(self) -> tuple[str, ...]:
         devices = self._devices.values()
@@ -167,24 +179,14 @@ class NeuronSource:
 
     def _find_by_report(self) -> None:
         """Find the devices without their files, as in a container that does not see them."""
-        if self._has_monitor and self._monitor.wait_first(_FIRST_WAIT):
-            self._take_first()
         for index in range(self._tally.hardware.devices):
             self._devices[index] = Device(index, None)
         if not self._devices:
-            self._monitor.close()
+            self.close()
             raise SourceUnavailable(NAME, "neither the driver's files nor neuron-monitor tell them")
 
-    def _take_first(self) -> None:
-        for came, report in self._monitor.reports():
-            self._tally.take(report, came)
-
     def _shard(self, device: Device) -> Shard:
-        product = device.product
-        if not product and not self._tally.hardware.device_type and self._has_monitor:
-            self._monitor.wait_first(_FIRST_WAIT)
-            self._take_first()
-        product = product or self._tally.hardware.device_type
+        product = device.product or self._tally.hardware.device_type
         kind = "inferentia_chip" if product.startswith("inferentia") else "trainium_chip"
         serial = device.serial
         own = f"neuron-{serial}" if serial else f"{self._machine()}-neuron{device.index}"

@@ -15,7 +15,7 @@ from .aggregator import RUNG, aggregator
 from .hosts import SHARDS, STARTED, Seeded, planned, settings, ticks
 
 
-@pytest.mark.parametrize("name", ["kubernetes", "slurm"])
+@pytest.mark.parametrize("name", ["kubernetes", "slurm", "slurm-nodes"])
 def test_a_scheduler_is_asked_only_where_a_setting_says_so(tmp_path: Path, name: str) -> None:
     asked = AgentSettings.model_validate({"job_from": name})
     assert name in {source.name for source in local_sources(asked, tmp_path)}

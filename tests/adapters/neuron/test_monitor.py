@@ -114,6 +114,16 @@ def test_one_that_cannot_be_started_is_told_and_tried_again() -> None:
         assert not monitor.can_start()
 
 
+def test_a_command_line_that_cannot_be_read_is_refused_in_one_line() -> None:
+    with pytest.raises(ValueError, match="close its quotes"):
+        Monitor("neuron-monitor 'here")
+
+
+def test_a_program_is_also_found_by_its_name_alone() -> None:
+    assert Monitor("sh -c true").can_start()
+    assert not Monitor("").can_start()
+
+
 @pytest.mark.parametrize("misbehave", ["", "mute", "deaf"])
 def test_closing_ends_the_child(misbehave: str) -> None:
     with running(misbehave) as monitor:

@@ -1,5 +1,11 @@
-import pytest
+from random import Random
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tessera.adapters.base import Absent
+from tessera.adapters.neuron.report import BadReport, parse_report
 from tessera.adapters.neuron.tally import (
     CORRECTED,
     ERRORS,
@@ -155,3 +161,44 @@ def test_a_core_of_no_device_is_passed_over() -> None:
     tally = Tally()
     tally.take(parsed(trn1(cores={"4000": {"neuroncore_utilization": 30.0}})), 0.0)
     assert {device for device, _ in tally.fresh()} == set(range(16))
+
+
+def twisted(value: object, random: Random, odds: float) -> object:
+    """Return ``value`` with some of its parts replaced by what they should not be."""
+    if random.random() < odds:
+        strange: tuple[object, ...] = (
+            None,
+            True,
+            "",
+            "x",
+            -1,
+            2**70,
+            -1e308,
+            0.5,
+            [],
+            [1],
+            {},
+            {"0": {}},
+            [{}],
+        )
+        return random.choice(strange)
+    if isinstance(value, dict):
+        return {key: twisted(inner, random, odds) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [twisted(inner, random, odds) for inner in value]
+    return value
+
+
+@given(st.integers(0, 2**32), st.sampled_from([0.01, 0.03, 0.1]))
+def test_whatever_a_report_holds_what_comes_out_is_possible(seed: int, odds: float) -> None:
+    random, tally = Random(seed), Tally()  # noqa: S311  numbers of a test, no secret
+    for at in range(3):
+        ecc = [errors_of(3, mem_ecc_corrected=2, mem_ecc_uncorrected=0)]
+        try:
+            tally.take(parse_report(twisted(trn1(ecc=ecc), random, odds)), float(at))
+        except BadReport:
+            continue
+        for (device, metric), value in tally.fresh().items():
+            assert 0 <= device < 4096
+            assert isinstance(value, Absent) or 0 <= value < 2**54
+            assert isinstance(value, Absent) or metric != UTILIZATION or value <= 1

@@ -49,11 +49,11 @@ def test_a_host_without_slurm_is_told_in_one_line() -> None:
         Squeue("acc-08", "/nowhere/squeue")()
 
 
-@pytest.mark.parametrize("name", ["kubernetes", "slurm"])
+@pytest.mark.parametrize("name", ["kubernetes", "slurm", "slurm-nodes"])
 def test_a_scheduler_is_opened_by_its_name(name: str) -> None:
     assert open_jobs(name, "acc-08").name == name
 
 
 def test_an_unknown_scheduler_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(UnknownName, match=r"kubernetes, slurm"):
+    with pytest.raises(UnknownName, match=r"kubernetes, slurm, slurm-nodes"):
         open_jobs("lsf", "acc-08")
