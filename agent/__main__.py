@@ -27,8 +27,9 @@ from ..settings.clock import SystemClock
 from ..settings.folder import BadFolder, state_folder
 from ..settings.logs import start_logs
 from ..settings.refused import HELP, OneLineGroup, Refused, warn
+from ..settings.tls import BadTls
 from ..settings.toml import in_effect
-from .assembly import BadStart
+from .assembly import BadStart, link_tls
 from .check import check as check_table
 from .config import AgentSettings
 from .grid import Grid
@@ -62,6 +63,7 @@ def main(context: click.Context, /, *, check_config: bool, **flags: object) -> N
     if check_config:
         for line in strange:
             warn(line)
+        _refuse_bad_tls(settings)
         if settings.baseline is not None:
             _refuse_unreadable(settings.baseline)
         click.echo(in_effect(settings, folder))
@@ -126,6 +128,13 @@ def _refuse_unreadable(baseline: Path) -> None:
     try:
         load_baseline(baseline)
     except BadBaseline as bad:
+        raise Refused(str(bad)) from None
+
+
+def _refuse_bad_tls(settings: AgentSettings) -> None:
+    try:
+        link_tls(settings, SystemClock())
+    except BadTls as bad:
         raise Refused(str(bad)) from None
 
 

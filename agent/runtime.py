@@ -116,9 +116,7 @@ class Agent:
             random=self._random,
         )
         speaker = _Guarded(parts.exchange, self._say)
-        self.uplink = link(
-            self._settings.aggregator, speaker, self._clock, self._random, paced=self._paced
-        )
+        self.uplink = link(self._settings, speaker, self._clock, self._random, paced=self._paced)
         parts.exchange.send = self.uplink.send
         self._keeper = Keeper(parts.ledger, self._clock, aside=self._paced)
         self._log.info(
