@@ -8,6 +8,7 @@ import os
 # Small arrays gain nothing from threads, and a host has better use for its cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines, beside ours, help nobody
 
 import asyncio
 import signal

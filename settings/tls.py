@@ -85,7 +85,7 @@ class TlsFiles:
         try:
             content = path.read_bytes()
         except OSError as fault:
-            what = (fault.strerror or "cannot be read").lower()
+            what = f"cannot be read: {(fault.strerror or 'an error').lower()}"
             raise self._bad(part, what, "name a PEM file that this user can read") from None
         if not content.strip():
             raise self._bad(part, "is empty", "write PEM into it")
@@ -223,7 +223,7 @@ def client_tls(
             raise BadTls(message)
         return None
     files = TlsFiles(ca, cert, key, {CA: "tls_ca", CERT: "tls_cert", KEY: "tls_key"})
-    made = Tls(files, clock, name)
+    made = Tls(files, clock, name, EVERY)
     made.open()
     return made
 

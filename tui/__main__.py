@@ -3,8 +3,11 @@
 Apart from the application, because a command line is read, and refused, before anything is opened.
 """
 
-import asyncio
 import os
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C library would write over the screen
+
+import asyncio
 import random
 import sys
 from pathlib import Path
@@ -110,7 +113,6 @@ def main(  # noqa: PLR0913  one parameter for each flag
     opened: bool,
 ) -> None:
     """Watch a fleet: which shard, host or rack, since when, how sure, and may I rely on it."""
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C library would write over the screen
     try:
         tls = tls_of(tls_ca, tls_cert, tls_key, tls_server_name, os.environ)
         where = Place(address_of(address, os.environ), tls)

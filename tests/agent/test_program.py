@@ -60,6 +60,8 @@ def test_a_host_without_an_accelerator_says_so_in_one_line_and_ends_with_3(
         (("--source", "recording", "--recording", "absent"), "absent"),
         (("--recording", "absent"), "add --source recording"),
         ((*SYNTHETIC, "--beneath", "rack-77"), "there is no node 'rack-77'"),
+        (("--tls-ca", "gone.pem", *SYNTHETIC), "tessera-agent: tls_ca: gone.pem cannot be read"),
+        (("--check-config", "--tls-cert", "a.pem"), "tls_cert: is set without tls_key; set both"),
         (("record",), "Missing argument 'DIR'"),
         (("record", ".", *SYNTHETIC, "--seconds", "0"), "--seconds"),
         (("--check-config", "--baseline", "nowhere"), "nowhere"),
