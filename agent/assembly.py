@@ -41,7 +41,7 @@ from .inventory import (
 )
 from .ledger import Ledger, open_ledger
 from .ring import Ring
-from .sampler import Sampler
+from .sampler import Sample, Sampler
 from .uplink import Speaker, Uplink
 from .warm import Warm
 
@@ -62,6 +62,7 @@ class Parts:
     intake: Intake
     ring: Ring
     exchange: Exchange
+    first: Sample  # what the sources said when they were asked for their metrics
 
 
 async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not the agent's own
@@ -82,7 +83,8 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     shards = [shard for source in sources for shard in source.shards()]
     interval = interval_of(sources, settings.tick_seconds)
     shipped = replace(default_catalogue(), scores=settings.scores)
-    read = await _metrics(sources, sampler, clock, catalogue_of(sources, shipped))
+    first = await sampler.ask(clock.now())
+    read = _metrics(sources, first, catalogue_of(sources, shipped))
     metrics = columns_of(read, interval, jointly=JOINT in settings.scores)
     said = Named(settings.job, settings.role, settings.sku)
     try:
@@ -96,7 +98,7 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     desk = Desk(ledger, intake, ring, facts)
     exchange = Exchange(identity, inventory, desk, clock, __version__)
     exchange.follow()
-    return Parts(identity, inventory, ledger, intake, ring, exchange)
+    return Parts(identity, inventory, ledger, intake, ring, exchange, first)
 
 
 def link(
@@ -125,11 +127,10 @@ def link_tls(settings: AgentSettings, clock: Clock) -> Tls | None:
     )
 
 
-async def _metrics(
-    sources: Sequence[CounterSource], sampler: Sampler, clock: Clock, catalogue: Catalogue
+def _metrics(
+    sources: Sequence[CounterSource], sample: Sample, catalogue: Catalogue
 ) -> tuple[Metric, ...]:
-    """Return what the sources yield that can be judged, by asking them once."""
-    sample = await sampler.ask(clock.now())
+    """Return what the sources yield that can be judged, by what they said first."""
     names = yielded(sample.readings, sources)
     metrics = judged_metrics(names, catalogue)
     if not metrics:

@@ -48,7 +48,13 @@ def _families(db: Database) -> None:
     db.execute("ALTER TABLE verdicts ADD COLUMN family TEXT NOT NULL DEFAULT ''")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _families)
+def _turns(db: Database) -> None:
+    """Let a verdict say when it became what it is, open or recovering."""
+    db.execute("ALTER TABLE verdicts ADD COLUMN turned FLOAT NOT NULL DEFAULT 0")
+    db.execute("UPDATE verdicts SET turned = opened")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _families, _turns)
 
 
 def _table(
