@@ -8,6 +8,7 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import nan
 from pathlib import Path
 from random import Random
@@ -29,13 +30,15 @@ from .evidence import Evidence
 from .exchange import Exchange
 from .facts import Facts
 from .fold import Block
+from .freshness import Freshness
 from .grid import Grid
-from .health import LATEST, Health, Vitals
+from .health import Health
 from .inventory import interval_of
 from .keeper import Keeper
 from .sampler import Sample, Sampler
 from .seldom import Seldom
 from .uplink import Uplink
+from .vitals import LATEST, Vitals, evidence_age
 
 LINK_AGAIN: Final = 5.0  # seconds
 LONG_BACK: Final = 600.0  # seconds of discarded ticks, from which on a person is told the way out
@@ -75,6 +78,7 @@ class Agent:
         self._sampler = Sampler(sources, budget if paced else None)
         self._folder = Folder(folder, "agent")
         self._facts = Facts()
+        self._fresh = Freshness()
         self._health = Health(settings.agent_http, self.vitals)
         self._counts: Counter[str] = Counter()
         self._sample = Sample()  # the last one
@@ -203,7 +207,7 @@ class Agent:
             counters |= {f"{kind}_dropped": n for kind, n in link_.dropped.items()}
             counters |= {"links": link_.links, "bad_messages": parts.exchange.refused}
             counters |= {"records_unwritten": parts.ledger.unwritten}
-        return Vitals(
+        vitals = Vitals(
             host=host,
             link=state,
             tick_age=self._clock.monotonic() - self._ticked,
@@ -216,6 +220,15 @@ class Agent:
             rejected=_rejected(self._sources),
             facts=self._facts.standing,
             counters=counters,
+            sample_ages=self._fresh.ages(self._clock.monotonic()),
+        )
+        if keeper is None:
+            return vitals
+        return replace(
+            vitals,
+            evidence_age=evidence_age(parts.ledger.last, self._clock.now()),
+            certificate_ends=link_.certificate_ends,
+            shards=parts.inventory.shards,
         )
 
     def _serve_health(self) -> None:
@@ -228,6 +241,7 @@ class Agent:
     def _note(self, at: float, sample: Sample) -> None:
         """Tell the aggregator of facts and of sources that hang, and the log of those that fail."""
         self._sample = sample
+        self._fresh.note(sample.readings, self._clock.monotonic())
         hung = tuple(f"{name}: {call}" if call else name for name, call in sample.silent.items())
         self._tell(Fact("", UNRESPONSIVE, at, stands=bool(hung), detail=", ".join(hung)))
         for fact in sample.facts:

@@ -8,7 +8,7 @@ again when the link is back.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from math import inf
+from math import inf, nan
 from typing import Final, Protocol, TypeAlias
 
 import grpc.aio
@@ -100,6 +100,11 @@ class Uplink:
     def state(self) -> str:
         """Return "up", or in one line why not."""
         return "up" if self.up else self._down or "connecting"
+
+    @property
+    def certificate_ends(self) -> float:
+        """Return the last Unix second of our own certificate, NaN without one."""
+        return self._tls.pem.ends if self._tls is not None and self._tls.pem.cert else nan
 
     def send(self, message: ingest.FromAgent) -> bool:
         """Put ``message`` on its way; return False where it was dropped because the link is down.
