@@ -24,9 +24,10 @@ from .. import __version__
 from ..adapters.base import SourceUnavailable
 from ..adapters.recording import BadRecording
 from ..proto.baseline_file import BadBaseline, load_baseline
-from ..settings.clock import SystemClock
+from ..settings.clock import Clock, SystemClock
 from ..settings.folder import BadFolder, state_folder
 from ..settings.logs import start_logs
+from ..settings.notify import Notify, keep_told, notify_of
 from ..settings.refused import HELP, OneLineGroup, Refused, warn
 from ..settings.tls import BadTls
 from ..settings.toml import in_effect
@@ -40,6 +41,7 @@ from .program import Found, find_sources, read_settings, settings_options
 from .record import Pace
 from .record import record as write_record
 from .runtime import Agent
+from .vitals import Vitals
 
 PROGRAM = "tessera-agent"
 NO_SOURCE = 3  # exit status
@@ -146,16 +148,27 @@ def _daemon(settings: AgentSettings, strange: tuple[str, ...], folder: Path) -> 
     for line in strange:
         log.warning("unknown variable", what=line)
     found = _needed(find_sources(settings, clock.now()))
-    return asyncio.run(_live(Agent(settings, found.sources, clock, SystemRandom(), folder=folder)))
+    running = Agent(settings, found.sources, clock, SystemRandom(), folder=folder)
+    return asyncio.run(_live(running, notify_of(os.environ), clock))
 
 
-async def _live(running: Agent) -> int:
+async def _live(running: Agent, notify: Notify, clock: Clock) -> int:
     try:
         await running.start()
     except (BadFolder, BadStart, SourceUnavailable) as bad:
         await running.stop()
         raise Refused(str(bad)) from None
-    return await running.run()
+    notify.ready(running.vitals().status)
+    telling = asyncio.create_task(keep_told(notify, clock, lambda: _status(running.vitals())))
+    try:
+        return await running.run()
+    finally:
+        notify.stopping()
+        telling.cancel()
+
+
+def _status(vitals: Vitals) -> str | None:
+    return vitals.status if vitals.alive else None
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ PAGES: Final = "there are /healthz, /livez and /metrics\n"
 class Health:
     """``/healthz``, ``/livez`` and ``/metrics`` on one address.
 
-    ``/healthz`` is red while ticks stop or a source hangs, ``/livez`` while ticks stop: only then
-    does a restart help.
+    ``/healthz`` is red while no ticks are taken or a source hangs, ``/livez`` while the event loop
+    stands still: only then does a restart help.
     """
 
     def __init__(self, address: str, vitals: Callable[[], Vitals]) -> None:

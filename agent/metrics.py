@@ -89,7 +89,7 @@ def _devices(vitals: Vitals) -> Iterator[Family]:
 
 def _gauges(vitals: Vitals) -> Iterator[Family]:
     told = {
-        "up": ("Whether ticks are taken.", float(vitals.alive)),
+        "up": ("Whether ticks are taken.", float(vitals.ticking)),
         "link_up": ("Whether an aggregator is connected.", float(vitals.link == "up")),
         "tick_age_seconds": ("Seconds since the last tick.", vitals.tick_age),
         "evidence_age_seconds": ("Seconds since the last block that was bet.", vitals.evidence_age),

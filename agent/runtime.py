@@ -85,7 +85,7 @@ class Agent:
         self._tasks: list[asyncio.Task[None]] = []
         self._keeper: Keeper | None = None
         self._number: int | None = None  # of the last tick, on the grid of the wall clock
-        self._ticked = nan  # monotonic seconds
+        self._came = self._ticked = nan  # monotonic seconds: to a tick, and of one that was taken
         self._spread = 0.0  # share of the spread that is this host's
         self._say = Seldom(clock).say
         self._ending = asyncio.Event()
@@ -143,7 +143,7 @@ class Agent:
         A tick whose place on the wall clock was taken before, because the clock was set back, is
         discarded.
         """
-        at = self._clock.now()
+        at, self._came = self._clock.now(), self._clock.monotonic()
         number = self._grid.number(at)
         if self._number is not None and number <= self._number:
             self._counts["ticks_discarded"] += 1
@@ -211,6 +211,7 @@ class Agent:
             host=host,
             link=state,
             tick_age=self._clock.monotonic() - self._ticked,
+            loop_age=self._clock.monotonic() - self._came,
             checkpoint_age=age,
             clock_offset=offset,
             late=max(LATEST, 3 * self._grid.interval),

@@ -17,6 +17,8 @@ LATEST: Final = 10.0  # seconds without a tick, from which on the agent is not w
 class Vitals:
     """How the agent is now. Ages are seconds; NaN = never.
 
+    ``loop_age`` is since the event loop last came to a tick, taken or not, ``tick_age`` since one
+    was taken: while a clock that was set back catches up, none is, and a restart would not help.
     ``sources`` says of each whether it answers, ``hung`` of those that do not which call they are
     in, ``took`` how many seconds the others needed. ``rejected`` counts impossible values by
     metric, ``counters`` what else was counted since the start. ``evidence_age`` is of the newest
@@ -27,6 +29,7 @@ class Vitals:
     host: str
     link: str
     tick_age: float
+    loop_age: float
     checkpoint_age: float
     clock_offset: float
     late: float = LATEST
@@ -43,9 +46,14 @@ class Vitals:
     gauges: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def alive(self) -> bool:
+    def ticking(self) -> bool:
         """Say whether ticks are taken."""
         return self.tick_age <= self.late
+
+    @property
+    def alive(self) -> bool:
+        """Say whether the event loop gets on. If not, only a restart helps."""
+        return self.loop_age <= self.late
 
     @property
     def well(self) -> bool:
@@ -53,11 +61,16 @@ class Vitals:
 
         A link that is down is the aggregator's or the network's.
         """
-        return self.alive and not self.hung
+        return self.ticking and not self.hung
+
+    @property
+    def status(self) -> str:
+        """Return in one line what a person wants to know first."""
+        return "; ".join([*self.complaints(), f"link: {self.link}"])
 
     def complaints(self) -> Iterator[str]:
         """Yield, a line each, what keeps the agent from being well."""
-        if not self.alive:
+        if not self.ticking:
             known = self.tick_age >= 0
             yield f"no tick for {self.tick_age:.0f} s" if known else "no tick was taken yet"
         for source, call in sorted(self.hung.items()):

@@ -124,6 +124,11 @@ class Aggregator:
         """Return the pipeline, None until the fleet is formed."""
         return self._rounds.mind
 
+    @property
+    def status(self) -> str:
+        """Return in one line what a person wants to know first."""
+        return self._notice or f"serving {len(self.sessions)} agents on {self.address}"
+
     async def start(self) -> None:
         """Open the disk, take up what is there, and serve.
 

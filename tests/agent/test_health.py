@@ -14,6 +14,7 @@ WELL = Vitals(
     host="host-0",
     link="up",
     tick_age=0.5,
+    loop_age=0.5,
     checkpoint_age=12.0,
     clock_offset=nan,
     sources={"nvml": "ok"},
@@ -74,15 +75,17 @@ def test_a_link_that_is_down_is_told_and_is_not_the_agents_fault(
     assert "connection refused" in body
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/livez"])
 @pytest.mark.parametrize(
     ("age", "why"), [(60.0, "no tick for 60 s"), (nan, "no tick was taken yet")]
 )
-def test_an_agent_without_ticks_is_not_well(
-    health: Health, patient: Patient, path: str, age: float, why: str
+def test_an_agent_without_ticks_is_not_well_and_may_yet_be_alive(
+    health: Health, patient: Patient, age: float, why: str
 ) -> None:
     patient.vitals = replace(WELL, tick_age=age)
-    status, body = get(health, path)
+    assert get(health, "/livez")[0] == 200
+    patient.vitals = replace(WELL, tick_age=age, loop_age=age)
+    assert get(health, "/livez")[0] == 503
+    status, body = get(health, "/healthz")
     assert status == 503
     told = json.loads(body)
     assert (told["well"], told["why"]) == (False, [why])

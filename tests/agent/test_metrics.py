@@ -21,6 +21,7 @@ FULL = Vitals(
     host="host-0",
     link="up",
     tick_age=0.5,
+    loop_age=0.5,
     checkpoint_age=12.0,
     clock_offset=-0.001,
     sources={"nvml": "ok", "workload": "silent"},
@@ -39,7 +40,9 @@ FULL = Vitals(
     ),
     gauges=dict.fromkeys(GAUGES, 1.0),
 )
-EMPTY = Vitals(host="", link="starting", tick_age=nan, checkpoint_age=nan, clock_offset=nan)
+EMPTY = Vitals(
+    host="", link="starting", tick_age=nan, loop_age=nan, checkpoint_age=nan, clock_offset=nan
+)
 SERIES = re.compile(r'([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)*)\})? (\S+)')
 
 
