@@ -27,7 +27,7 @@ from ..proto.baseline_file import BadBaseline, load_baseline
 from ..settings.clock import Clock, SystemClock
 from ..settings.folder import BadFolder, state_folder
 from ..settings.logs import start_logs
-from ..settings.notify import Notify, keep_told, notify_of
+from ..settings.notify import Notify, keep_told
 from ..settings.refused import HELP, OneLineGroup, Refused, warn
 from ..settings.tls import BadTls
 from ..settings.toml import in_effect
@@ -149,7 +149,7 @@ def _daemon(settings: AgentSettings, strange: tuple[str, ...], folder: Path) -> 
         log.warning("unknown variable", what=line)
     found = _needed(find_sources(settings, clock.now()))
     running = Agent(settings, found.sources, clock, SystemRandom(), folder=folder)
-    return asyncio.run(_live(running, notify_of(os.environ), clock))
+    return asyncio.run(_live(running, Notify(os.environ), clock))
 
 
 async def _live(running: Agent, notify: Notify, clock: Clock) -> int:

@@ -28,7 +28,7 @@ from ..settings.environ import own_environ
 from ..settings.folder import BadFolder, Folder, state_folder
 from ..settings.load import BadSettings, load
 from ..settings.logs import start_logs
-from ..settings.notify import keep_told, notify_of
+from ..settings.notify import Notify, keep_told
 from ..settings.refused import HELP, OneLine, Refused, warn
 from ..settings.tls import BadTls
 from ..settings.toml import in_effect
@@ -149,7 +149,7 @@ def _serve(settings: AggregatorSettings, strange: tuple[str, ...], folder: Folde
             lacks = "tls_client_ca" if settings.tls_cert else "tls_cert, tls_key and tls_client_ca"
             warning = f"whoever reaches this address can look and report; set {lacks}"
             log.warning(warning, listen=aggregator.address)
-        notify = notify_of(os.environ)
+        notify = Notify(os.environ)
         notify.ready(aggregator.status)
         telling = asyncio.create_task(keep_told(notify, clock, lambda: aggregator.status))
         try:

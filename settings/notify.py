@@ -6,7 +6,7 @@ Apart from the programs, because both speak it in the same few lines, and say no
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -26,7 +26,10 @@ class Notify:
     """
 
     def __init__(self, environ: Mapping[str, str], process: int | None = None) -> None:
-        """Take the variables of the service manager; ``process`` is ours, by default this one."""
+        """Take the variables of the service manager; ``process`` is ours, by default this one.
+
+        They stay where they are: an agent that starts itself anew in its own place needs them.
+        """
         self._path = environ.get(SOCKET, "")
         watched = environ.get(WATCHED, "")
         mine = not watched or watched == str(os.getpid() if process is None else process)
@@ -72,17 +75,6 @@ async def keep_told(notify: Notify, clock: Clock, status: Callable[[], str | Non
         if told is not None:
             notify.alive(clock.monotonic(), told)
         await asyncio.sleep(min(1.0, notify.every))
-
-
-def notify_of(environ: MutableMapping[str, str]) -> Notify:
-    """Return the way to the service manager, and take it from ``environ``.
-
-    What the program starts must not speak in its name.
-    """
-    made = Notify(environ)
-    for name in (SOCKET, WATCHDOG, WATCHED):
-        environ.pop(name, None)
-    return made
 
 
 def _seconds(microseconds: str) -> float:

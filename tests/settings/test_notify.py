@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tessera.settings.clock import ManualClock
-from tessera.settings.notify import Notify, keep_told, notify_of
+from tessera.settings.notify import Notify, keep_told
 
 PATIENCE = 10.0  # seconds
 
@@ -88,12 +88,6 @@ def test_where_nobody_listens_nothing_happens(path: str) -> None:
     notify.alive(0.0, "on")
     notify.stopping()
     assert notify.every == 20.0
-
-
-def test_the_variables_are_not_handed_on_to_what_the_program_starts() -> None:
-    environ = {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "3000000", "PATH": "/bin"}
-    assert notify_of(environ).every == 1.0
-    assert environ == {"PATH": "/bin"}
 
 
 async def test_a_program_that_does_not_get_on_is_silent(manager: Manager) -> None:
