@@ -34,10 +34,12 @@ from ..settings.toml import in_effect
 from .assembly import BadStart, link_tls
 from .check import check as check_table
 from .config import AgentSettings
+from .datagram import KINDS
+from .declare import declare
 from .grid import Grid
 from .identity import identify
 from .inventory import interval_of
-from .program import Found, find_sources, read_settings, settings_options
+from .program import Found, find_sources, local_sources, read_settings, settings_options
 from .record import Pace
 from .record import record as write_record
 from .runtime import Agent
@@ -114,6 +116,34 @@ def record(
     click.echo(f"{folder}: {taken} ticks; play them with tessera replay {folder}")
 
 
+@main.command("event", short_help="say what is being done to this host")
+@click.argument("kind", type=click.Choice(KINDS))
+@click.option("--detail", default="", help="one line for who reads it later")
+@click.option("--scope", multiple=True, metavar="DEVICE", help="only this device; may be repeated")
+@click.option("--at", type=float, metavar="UNIX_SECONDS", help="when it was done; default: now")
+@settings_options
+@click.pass_obj
+def event(
+    above: dict[str, object],
+    /,
+    *,
+    kind: str,
+    detail: str,
+    scope: tuple[str, ...],
+    at: float | None,
+    **flags: object,
+) -> None:
+    """Tell the agent of this host what is being done to it; root and the agent's user may.
+
+    What was declared explains what follows it: the aggregator does not take it for a fault.
+    """
+    settings, _ = read_settings(_over(above, flags))
+    folder = state_folder("agent", settings.state_dir, os.environ, Path.home())
+    when = {} if at is None else {"at": at}
+    declare({"event": kind, "detail": detail, "devices": scope, **when}, settings, folder)
+    click.echo(f"{kind} told to the agent")
+
+
 def _over(above: dict[str, object], flags: dict[str, object]) -> dict[str, object]:
     """Return the flags of the command over those that stood before its name."""
     return above | {key: value for key, value in flags.items() if value not in (None, ())}
@@ -148,7 +178,8 @@ def _daemon(settings: AgentSettings, strange: tuple[str, ...], folder: Path) -> 
     for line in strange:
         log.warning("unknown variable", what=line)
     found = _needed(find_sources(settings, clock.now()))
-    running = Agent(settings, found.sources, clock, SystemRandom(), folder=folder)
+    sources = (*found.sources, *local_sources(settings, folder))
+    running = Agent(settings, sources, clock, SystemRandom(), folder=folder)
     return asyncio.run(_live(running, Notify(os.environ), clock))
 
 

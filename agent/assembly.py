@@ -24,6 +24,7 @@ from ..settings.tls import BadTls, Tls, client_tls
 from .backoff import Backoff
 from .checkpoint import Checkpoints
 from .config import AgentSettings
+from .events import Events
 from .exchange import Desk, Exchange
 from .facts import Facts
 from .identity import Identity, identify
@@ -31,11 +32,15 @@ from .intake import Intake
 from .inventory import (
     INVENTORY,
     Named,
+    Placed,
     catalogue_of,
     columns_of,
     interval_of,
+    intervals_of,
     judged_metrics,
+    pushed_of,
     survey,
+    with_jobs,
     with_version,
     yielded,
 )
@@ -72,6 +77,7 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     sampler: Sampler,
     folder: Folder,
     facts: Facts,
+    events: Events,
     clock: Clock,
     random: Random,
 ) -> Parts:
@@ -80,7 +86,10 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     Raises ``BadFolder``, ``BadStart`` and ``SourceUnavailable``, each one line.
     """
     identity = identify(settings.host, random)
-    shards = [shard for source in sources for shard in source.shards()]
+    shards = with_jobs((shard for source in sources for shard in source.shards()), sources)
+    for source in sources:
+        if isinstance(source, Placed):
+            source.place(shards)
     interval = interval_of(sources, settings.tick_seconds)
     shipped = replace(default_catalogue(), scores=settings.scores)
     first = await sampler.ask(clock.now())
@@ -93,9 +102,9 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
         raise BadStart(str(bad)) from None
     inventory, ledger = _take_up(found, folder, clock.now(), _warm(settings.baseline, found))
     ids = tuple(shard.id for shard in inventory.shards)
-    intake = Intake(ids, metrics, interval)
+    intake = Intake(ids, metrics, interval, intervals_of(metrics, interval, pushed_of(sources)))
     ring = Ring(ids, intake.read)
-    desk = Desk(ledger, intake, ring, facts)
+    desk = Desk(ledger, intake, ring, facts, events)
     exchange = Exchange(identity, inventory, desk, clock, __version__)
     exchange.follow()
     return Parts(identity, inventory, ledger, intake, ring, exchange, first)

@@ -34,6 +34,8 @@ class AgentSettings(Settings):
     """What a person may set; times are seconds.
 
     ``host`` defaults to the machine's id, ``job``, ``role`` and ``sku`` to what the source says.
+    ``socket`` is where local programs speak to the agent: by default /run/tessera/agent.sock, or
+    agent.sock in a ``state_dir`` that is named; "" for nowhere.
     ``source`` auto is the hardware that is found. ``recording``, ``beneath``, ``shards`` and
     ``began`` belong to the sources that are played. ``scores`` are made of ticks beside the mean,
     where a metric's row asks for them.
@@ -46,6 +48,7 @@ class AgentSettings(Settings):
     tls_key: Path | None = None
     tls_server_name: Name = ""
     state_dir: Path | None = None
+    socket: str | None = Field(default=None, max_length=100)
     baseline: Path | None = None
     host: Name = ""
     job: Name = ""

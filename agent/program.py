@@ -18,6 +18,9 @@ from ..settings.environ import own_environ
 from ..settings.load import BadSettings, load
 from ..settings.refused import Refused
 from .config import AgentSettings
+from .machine import Machine
+from .mailbox import Mailbox, socket_path
+from .workload import Workload
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -29,6 +32,7 @@ _HELP = {
     "tls_key": "PEM file of its key",
     "tls_server_name": "name in the aggregator's certificate, if not that of its address",
     "state_dir": "folder for all that is written",
+    "socket": "unix socket for local programs; empty for none",
     "baseline": "file of what tessera curate-baseline learned, to start from",
     "host": "name of this host; default: the machine's id",
     "job": "job of all shards here, unless the source says",
@@ -86,6 +90,12 @@ def read_settings(flags: Mapping[str, object]) -> tuple[AgentSettings, tuple[str
     except BadSettings as bad:
         raise Refused(str(bad)) from None
     return found, strange
+
+
+def local_sources(settings: AgentSettings, folder: Path) -> tuple[CounterSource, ...]:
+    """Return what a daemon that writes in ``folder`` reads of any host: itself and its programs."""
+    path = socket_path(settings.socket, settings.state_dir, folder, os.environ)
+    return (Machine(), *([] if path is None else [Workload(Mailbox(path))]))
 
 
 def find_sources(settings: AgentSettings, began: float) -> Found:

@@ -25,7 +25,9 @@ from ..settings.clock import Clock
 from ..settings.folder import Folder
 from ..settings.logs import rfc3339
 from .assembly import Parts, assemble, link
+from .changes import Changes
 from .config import AgentSettings
+from .events import Events
 from .evidence import Evidence
 from .exchange import Exchange
 from .facts import Facts
@@ -33,8 +35,10 @@ from .fold import Block
 from .freshness import Freshness
 from .grid import Grid
 from .health import Health
+from .identity import boot_id
 from .inventory import interval_of
 from .keeper import Keeper
+from .pauses import Pauses
 from .sampler import Sample, Sampler
 from .seldom import Seldom
 from .uplink import Uplink
@@ -79,6 +83,8 @@ class Agent:
         self._folder = Folder(folder, "agent")
         self._facts = Facts()
         self._fresh = Freshness()
+        self._events = Events(round(clock.now() * 1000))  # above those of any earlier start
+        self._changes, self._pauses = Changes(sources), Pauses(sources)
         self._health = Health(settings.agent_http, self.vitals)
         self._counts: Counter[str] = Counter()
         self._sample = Sample()  # the last one
@@ -110,12 +116,14 @@ class Agent:
             for number in SIGNALS:
                 asyncio.get_running_loop().add_signal_handler(number, self._ending.set)
         self._folder.hold()
+        self._changes.begin(self._folder.path, self._clock.now(), boot_id())
         parts = self._parts = await assemble(
             self._settings,
             sources=self._sources,
             sampler=self._sampler,
             folder=self._folder,
             facts=self._facts,
+            events=self._events,
             clock=self._clock,
             random=self._random,
         )
@@ -152,6 +160,7 @@ class Agent:
         self._number = number
         sample = await self._sampler.ask(at)
         self._note(at, sample)
+        self._look(at, sample)
         values, absences = self._parts.intake.matrix(sample.readings)
         self._counts.update(unsupported=absences.unsupported, impossible=absences.impossible)
         self._counts.update(failed=sum((absences.failed or {}).values()), ticks=1)
@@ -198,7 +207,8 @@ class Agent:
 
     def vitals(self) -> Vitals:
         """Return how the agent is now; called from other threads."""
-        counters = {"facts_dropped": self._facts.dropped, **self._counts}
+        counters = {"facts_dropped": self._facts.dropped, **self._counts, **self._changes.counts}
+        counters |= {"events_dropped": self._events.dropped}
         host, state, offset, age = "", "starting", nan, nan
         keeper = self._keeper
         if keeper is not None:
@@ -260,6 +270,14 @@ class Agent:
             self.uplink.send(ingest.FromAgent(fact=said))
             about = {"shard": fact.shard} if fact.shard else {}
             self._log.warning(fact.code, **about, detail=fact.detail, cleared=not fact.stands)
+
+    def _look(self, at: float, sample: Sample) -> None:
+        """Send what has changed on this host as events, and pause profiling if that is asked."""
+        shards = tuple(shard.id for shard in self._parts.inventory.shards)
+        for event in self._changes.look(at, sample.identity, shards):
+            self.uplink.send(ingest.FromAgent(event=self._events.say(event)))
+            self._log.info("event", kind=event.kind, detail=event.detail, shards=event.scope)
+        self._pauses.tick(self._clock.monotonic())
 
     def _send(self, blocks: Sequence[Block]) -> int:
         """Offer ``blocks``; those that complete while the link is down are counted and gone."""

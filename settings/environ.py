@@ -17,7 +17,7 @@ _OF_BOTH = ("state_dir", "baseline", "scores", "log_layout", "log_level")
 _TLS = ("tls_cert", "tls_key")
 _TLS_OF_CLIENTS = ("tls_ca", "tls_server_name")
 _OF_AGENT = (
-    *("aggregator", "agent_http", "host", "job", "role", "sku", "tick_seconds", "budget"),
+    *("aggregator", "agent_http", "socket", "host", "job", "role", "sku", "tick_seconds", "budget"),
     *("source", "recording", "beneath", "shards", "began"),
 )
 _OF_AGGREGATOR = (

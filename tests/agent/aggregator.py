@@ -60,6 +60,7 @@ class Aggregator(ingest_grpc.IngestServicer):
         self.up1: list[Up1] = []
         self.up2: list[ingest.Up2] = []
         self.facts: list[ingest.Fact] = []
+        self.events: list[ingest.Event] = []
         self.beats: list[ingest.Heartbeat] = []
         self.raw: list[ingest.RawTicks] = []
         self.plan = 1
@@ -139,10 +140,8 @@ class Aggregator(ingest_grpc.IngestServicer):
                 await self._write(context, ingest.FromAggregator(down=down))
         elif kind == "up2":
             self.up2.append(message.up2)
-        elif kind == "fact":
-            self.facts.append(message.fact)
-            ids = [message.fact.id] if self.acks_facts else []
-            await self._write(context, ingest.FromAggregator(ack=ingest.Ack(facts=ids)))
+        elif kind in {"fact", "event"}:
+            await self._store(message, context)
         elif kind == "heartbeat":
             self.beats.append(message.heartbeat)
             sent = message.heartbeat.sent_ns
@@ -151,6 +150,16 @@ class Aggregator(ingest_grpc.IngestServicer):
         elif kind == "raw_ticks":
             self.raw.append(message.raw_ticks)
         return True
+
+    async def _store(self, message: ingest.FromAgent, context: Context) -> None:
+        ack = ingest.Ack()
+        if message.HasField("fact"):
+            self.facts.append(message.fact)
+            ack.facts.extend([message.fact.id] if self.acks_facts else [])
+        else:
+            self.events.append(message.event)
+            ack.events.append(message.event.id)
+        await self._write(context, ingest.FromAggregator(ack=ack))
 
     async def _greet(self, context: Context) -> bool:
         self._news.set()

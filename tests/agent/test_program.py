@@ -5,12 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tessera.adapters.recording_read import read_recording
 from tessera.adapters.sources import detect
+from tessera.agent.datagram import EventNote
+from tessera.agent.mailbox import Mailbox
 
 PATIENCE = 30.0  # seconds after which a process that should have ended has failed
 SYNTHETIC = ("--source", "synthetic")
@@ -65,6 +68,10 @@ def test_a_host_without_an_accelerator_says_so_in_one_line_and_ends_with_3(
         (("record",), "Missing argument 'DIR'"),
         (("record", ".", *SYNTHETIC, "--seconds", "0"), "--seconds"),
         (("--check-config", "--baseline", "nowhere"), "nowhere"),
+        (("event",), "Missing argument"),
+        (("event", "party"), "'party' is not one of"),
+        (("event", "env_change"), "agent.sock; start it, or name its --socket"),
+        (("event", "env_change", "--socket", ""), "no agent listens at no socket"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(
@@ -105,6 +112,44 @@ def test_a_recording_of_two_seconds_can_be_read_and_is_not_overwritten(tmp_path:
     again = run(tmp_path, "record", "rec", *SYNTHETIC, "--seconds", "2")
     assert again.returncode == 2
     assert "nothing is overwritten" in again.stderr
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Mailbox]:
+    made = Mailbox(tmp_path / "agent" / "agent.sock")
+    made.open()
+    yield made
+    made.close()
+
+
+def test_an_event_that_is_declared_is_heard_by_the_agent(tmp_path: Path, box: Mailbox) -> None:
+    words = ("config_change", "--detail", "fans to full", "--scope", "3", "--at", str(time.time()))
+    done = run(tmp_path, "event", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    since = time.monotonic()
+    while not (heard := box.take()):
+        assert time.monotonic() < since + PATIENCE
+        time.sleep(0.01)
+    (note,) = heard
+    assert isinstance(note, EventNote)
+    assert (note.kind, note.detail, note.devices) == ("config_change", "fans to full", ("3",))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--at", "5"), "more than an hour ago"),
+        (("--detail", "a\nb"), "is no printable text"),
+        (("--detail", "x" * 300), "at most 200 characters"),
+    ],
+)
+@pytest.mark.usefixtures("box")
+def test_an_event_that_would_not_be_taken_is_refused_in_one_line(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    done = run(tmp_path, "event", "config_change", *words)
+    assert said in done.stderr
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
 def test_a_state_dir_that_cannot_be_written_is_one_line_and_status_2(tmp_path: Path) -> None:
