@@ -25,6 +25,7 @@ from ..adapters.base import SourceUnavailable
 from ..adapters.recording import BadRecording
 from ..proto.baseline_file import BadBaseline, load_baseline
 from ..settings.clock import Clock, SystemClock
+from ..settings.duration import duration, seconds_of
 from ..settings.folder import BadFolder, state_folder
 from ..settings.logs import start_logs
 from ..settings.notify import Notify, keep_told
@@ -142,6 +143,39 @@ def event(
     when = {} if at is None else {"at": at}
     declare({"event": kind, "detail": detail, "devices": scope, **when}, settings, folder)
     click.echo(f"{kind} told to the agent")
+
+
+@main.command("pause-profiling", short_help="leave the profiler to somebody else")
+@click.option("--for", "text", default="15m", show_default=True, help="how long: 90s, 15m, 2h")
+@settings_options
+@click.pass_obj
+def pause_profiling(above: dict[str, object], /, *, text: str, **flags: object) -> None:
+    """Let the agent of this host read no counter that needs a device's profiler for a while.
+
+    All others go on. It ends by itself; root and the agent's own user may ask for it.
+    """
+    try:
+        seconds = seconds_of(text)
+    except ValueError as bad:
+        message = f"--for: {bad}"
+        raise Refused(message) from None
+    _tell_pause(above, flags, seconds)
+    click.echo(f"profiling counters pause for {duration(seconds)}; resume-profiling ends it")
+
+
+@main.command("resume-profiling", short_help="read the profiler's counters again")
+@settings_options
+@click.pass_obj
+def resume_profiling(above: dict[str, object], /, **flags: object) -> None:
+    """Let the agent of this host read counters that need a device's profiler again."""
+    _tell_pause(above, flags, 0.0)
+    click.echo("profiling counters are read again")
+
+
+def _tell_pause(above: dict[str, object], flags: dict[str, object], seconds: float) -> None:
+    settings, _ = read_settings(_over(above, flags))
+    folder = state_folder("agent", settings.state_dir, os.environ, Path.home())
+    declare({"pause_profiling": seconds}, settings, folder)
 
 
 def _over(above: dict[str, object], flags: dict[str, object]) -> dict[str, object]:
