@@ -44,6 +44,10 @@ class AgentSettings(Settings):
 
     aggregator: Address = SERVED
     agent_http: Address = "127.0.0.1:9462"
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_server_name: Name = ""
     state_dir: Path | None = None
     socket: str | None = Field(default=None, max_length=100)
     baseline: Path | None = None

@@ -29,6 +29,10 @@ Command = TypeVar("Command", bound=Callable[..., object])
 _HELP = {
     "aggregator": "where the aggregator listens, HOST:PORT",
     "agent_http": "where /healthz and /metrics are served, HOST:PORT",
+    "tls_ca": "PEM file of the authorities of the aggregator's certificate: use TLS",
+    "tls_cert": "PEM file of this agent's own certificate",
+    "tls_key": "PEM file of its key",
+    "tls_server_name": "name in the aggregator's certificate, if not that of its address",
     "state_dir": "folder for all that is written",
     "socket": "unix socket for local programs; empty for none",
     "baseline": "file of what tessera curate-baseline learned, to start from",

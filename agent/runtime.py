@@ -9,6 +9,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import nan
 from pathlib import Path
 from random import Random
@@ -32,8 +33,9 @@ from .evidence import Evidence
 from .exchange import Exchange
 from .facts import Facts
 from .fold import Block
+from .freshness import Freshness
 from .grid import Grid
-from .health import LATEST, Health, Vitals
+from .health import Health
 from .identity import boot_id
 from .inventory import interval_of
 from .keeper import Keeper
@@ -42,6 +44,7 @@ from .reexec import AGAIN, may_begin, stale
 from .sampler import Sample, Sampler
 from .seldom import Seldom
 from .uplink import Uplink
+from .vitals import LATEST, Vitals, evidence_age
 
 LINK_AGAIN: Final = 5.0  # seconds
 LONG_BACK: Final = 600.0  # seconds of discarded ticks, from which on a person is told the way out
@@ -81,6 +84,7 @@ class Agent:
         self._sampler = Sampler(sources, budget if paced else None)
         self._folder = Folder(folder, "agent")
         self._facts = Facts()
+        self._fresh = Freshness()
         self._events = Events()
         self._changes, self._pauses = Changes(sources), Pauses(sources)
         self._health = Health(settings.agent_http, self.vitals)
@@ -89,7 +93,7 @@ class Agent:
         self._tasks: list[asyncio.Task[None]] = []
         self._keeper: Keeper | None = None
         self._number: int | None = None  # of the last tick, on the grid of the wall clock
-        self._ticked = nan  # monotonic seconds
+        self._came = self._ticked = nan  # monotonic seconds: to a tick, and of one that was taken
         self._spread = 0.0  # share of the spread that is this host's
         self._say = Seldom(clock).say
         self._ending = asyncio.Event()
@@ -132,9 +136,7 @@ class Agent:
             random=self._random,
         )
         speaker = _Guarded(parts.exchange, self._say)
-        self.uplink = link(
-            self._settings.aggregator, speaker, self._clock, self._random, paced=self._paced
-        )
+        self.uplink = link(self._settings, speaker, self._clock, self._random, paced=self._paced)
         parts.exchange.send = self.uplink.send
         self._keeper = Keeper(parts.ledger, self._clock, aside=self._paced)
         self._note(self._clock.now(), parts.first)
@@ -157,7 +159,7 @@ class Agent:
         A tick whose place on the wall clock was taken before, because the clock was set back, is
         discarded.
         """
-        at = self._clock.now()
+        at, self._came = self._clock.now(), self._clock.monotonic()
         number = self._grid.number(at)
         if self._number is not None and number <= self._number:
             self._counts["ticks_discarded"] += 1
@@ -229,10 +231,11 @@ class Agent:
             counters |= {"links": link_.links, "bad_messages": parts.exchange.refused}
             counters |= {"records_unwritten": parts.ledger.unwritten}
             counters |= parts.spool.counters()
-        return Vitals(
+        vitals = Vitals(
             host=host,
             link=state,
             tick_age=self._clock.monotonic() - self._ticked,
+            loop_age=self._clock.monotonic() - self._came,
             checkpoint_age=age,
             clock_offset=offset,
             late=max(LATEST, 3 * self._grid.interval),
@@ -242,6 +245,15 @@ class Agent:
             rejected=_rejected(self._sources),
             facts=self._facts.standing,
             counters=counters,
+            sample_ages=self._fresh.ages(self._clock.monotonic()),
+        )
+        if keeper is None:
+            return vitals
+        return replace(
+            vitals,
+            evidence_age=evidence_age(parts.ledger.last, self._clock.now()),
+            certificate_ends=link_.certificate_ends,
+            shards=parts.inventory.shards,
         )
 
     def _serve_health(self) -> None:
@@ -254,6 +266,7 @@ class Agent:
     def _note(self, at: float, sample: Sample) -> None:
         """Tell the aggregator of facts and of sources that hang, and the log of those that fail."""
         self._sample = sample
+        self._fresh.note(sample.readings, self._clock.monotonic())
         hung = tuple(f"{name}: {call}" if call else name for name, call in sample.silent.items())
         self._tell(Fact("", UNRESPONSIVE, at, stands=bool(hung), detail=", ".join(hung)))
         for fact in sample.facts:

@@ -14,6 +14,8 @@ from .load import NESTING, PREFIX
 Program = Literal["agent", "aggregator", "tui"]
 
 _OF_BOTH = ("state_dir", "baseline", "scores", "log_layout", "log_level")
+_TLS = ("tls_cert", "tls_key")
+_TLS_OF_CLIENTS = ("tls_ca", "tls_server_name")
 _OF_AGENT = (
     "socket",
     *("aggregator", "agent_http", "host", "job", "role", "sku", "tick_seconds", "budget"),
@@ -27,9 +29,9 @@ _OF_AGGREGATOR = (
 # The keys of each program, which are also the names of its variables behind the prefix.
 KEYS: Final[Mapping[Program, frozenset[str]]] = MappingProxyType(
     {
-        "agent": frozenset({*_OF_BOTH, *_OF_AGENT}),
-        "aggregator": frozenset({*_OF_BOTH, *_OF_AGGREGATOR}),
-        "tui": frozenset({"address", "listen"}),
+        "agent": frozenset({*_OF_BOTH, *_OF_AGENT, *_TLS, *_TLS_OF_CLIENTS}),
+        "aggregator": frozenset({*_OF_BOTH, *_OF_AGGREGATOR, *_TLS, "tls_client_ca"}),
+        "tui": frozenset({"address", "listen", *_TLS, *_TLS_OF_CLIENTS}),
     }
 )
 

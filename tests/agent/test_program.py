@@ -81,6 +81,8 @@ def test_an_exporter_that_is_named_is_checked(tmp_path: Path) -> None:
         (("--dcgm-interval", "0"), "--dcgm-interval"),
         (("--source", "tpu", "--tpu-ports", "8431;8432"), "'8431;8432' is no list of ports"),
         ((*SYNTHETIC, "--beneath", "rack-77"), "there is no node 'rack-77'"),
+        (("--tls-ca", "gone.pem", *SYNTHETIC), "tessera-agent: tls_ca: gone.pem cannot be read"),
+        (("--check-config", "--tls-cert", "a.pem"), "tls_cert: is set without tls_key; set both"),
         (("record",), "Missing argument 'DIR'"),
         (("record", ".", *SYNTHETIC, "--seconds", "0"), "--seconds"),
         (("--check-config", "--baseline", "nowhere"), "nowhere"),
