@@ -17,13 +17,15 @@ _OF_BOTH = ("state_dir", "baseline", "scores", "log_layout", "log_level")
 _TLS = ("tls_cert", "tls_key")
 _TLS_OF_CLIENTS = ("tls_ca", "tls_server_name")
 _OF_AGENT = (
-    "socket",
-    *("aggregator", "agent_http", "host", "job", "role", "sku", "tick_seconds", "budget"),
-    *("source", "recording", "beneath", "shards", "began", "xid_classes"),
+    *("aggregator", "agent_http", "socket", "spool_bytes", "tick_seconds", "budget"),
+    *("host", "job", "role", "sku", "job_from"),
+    *("source", "recording", "beneath", "shards", "began", "xid_classes", "dcgm_url"),
+    *("dcgm_interval", "neuron_monitor", "tpu_ports", "tpu_plugin"),
 )
 _OF_AGGREGATOR = (
     *("listen", "http_listen", "http_token", "topology", "metrics", "cluster"),
     *("q", "shortest", "horizon", "expect_hosts", "gather_seconds", "silent_after"),
+    "history_hours",
 )
 
 # The keys of each program, which are also the names of its variables behind the prefix.
