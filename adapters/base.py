@@ -165,6 +165,16 @@ class Profiling(Protocol):
 
 
 @runtime_checkable
+class Remarking(Protocol):
+    """A source that cannot read all that it could, and knows why."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a person should know now, each one line; asked from another thread."""
+        ...
+
+
+@runtime_checkable
 class Closing(Protocol):
     """A source that holds something until it is closed."""
 

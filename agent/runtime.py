@@ -35,6 +35,7 @@ from .health import LATEST, Health, Vitals
 from .inventory import interval_of
 from .keeper import Keeper
 from .reexec import AGAIN, may_begin, stale
+from .remarks import Remarks
 from .sampler import Sample, Sampler
 from .seldom import Seldom
 from .uplink import Uplink
@@ -88,6 +89,7 @@ class Agent:
         self._say = Seldom(clock).say
         self._ending = asyncio.Event()
         self._renewing = False
+        self._remarks = Remarks(self._sources)
         self._log = structlog.get_logger("agent")
 
     @property
@@ -238,6 +240,8 @@ class Agent:
         self._tell(Fact("", UNRESPONSIVE, at, stands=bool(hung), detail=", ".join(hung)))
         for fact in sample.facts:
             self._tell(fact)
+        for remark in self._remarks.new():
+            self._log.warning(remark)
         for name, error in sample.failed:
             self._counts["sources_failed"] += 1
             self._say(f"source {name} failed: {type(error).__name__}: {error}")

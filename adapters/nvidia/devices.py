@@ -65,6 +65,17 @@ class NvmlSource:
         return found
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a person should know: what may not be read, and what cannot be heard."""
+        found = (f"may not read {', '.join(what)} of {u}" for u, what in self.forbidden.items())
+        return (*found, *(() if self._xids is None else self._xids.notes))
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """How many errors found no room, by where they were lost."""
+        return {} if self._xids is None else self._xids.dropped
+
+    @property
     def stale(self) -> str:
         """Why this process must be started again to read on, "" if it need not.
 

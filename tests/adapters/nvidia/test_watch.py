@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tessera.adapters.base import Absent, Closing, Fact, Reading, Witness
+from tessera.adapters.base import Absent, Closing, Fact, Reading, Remarking, Witness
 from tessera.adapters.linux.kmsg import KernelLog
 from tessera.adapters.nvidia import event_calls as calls
 from tessera.adapters.nvidia import events as events_module
@@ -337,3 +337,18 @@ def test_what_is_lost_on_the_way_is_counted(host: Host, monkeypatch: pytest.Monk
     host.say(95)
     assert len(host.facts()) == 1
     assert host.watch.dropped == {"xid_events": 0, "kernel_log_overruns": 0, "xid_facts": 1}
+
+
+def test_the_source_remarks_what_it_may_not_read_and_cannot_hear(
+    tmp_path: Path, host: Host
+) -> None:
+    log = KernelLog(tmp_path / "absent")
+    source = NvmlSource(XidWatch(shipped(), log, host.events))
+    host.library.devices[0].codes["nvmlDeviceGetPowerUsage"] = 4
+    source.shards()
+    source.read(AT)
+    forbidden, unheard = source.remarks
+    assert forbidden == "may not read power_watts of GPU-0"
+    assert "absent cannot be read" in unheard
+    assert isinstance(source, Remarking)
+    assert source.dropped["xid_events"] == 0
