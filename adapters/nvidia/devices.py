@@ -146,6 +146,14 @@ class NvmlSource:
             found += self._jointly.told("events", self._xids.facts(at))
         return found
 
+    def resume(self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool) -> None:
+        """Take up the facts that a former process told, as ``Resuming`` says."""
+        told = tuple(standing)
+        self._jointly.resume("counters", self._conditions.resume(told))
+        if self._xids is not None:
+            ours = self._xids.resume(told, at, rebooted=rebooted)
+            self._jointly.resume("events", ours)
+
     def identity(self) -> Mapping[str, str]:
         """Return what the devices run on, as last read: the driver, and ``UUID/element``."""
         found = {"driver": self._driver} if self._driver else {}
