@@ -11,6 +11,9 @@ from tempfile import TemporaryDirectory
 from google.protobuf.message import DecodeError
 
 from tessera.adapters.catalogue import BadDocument, read_catalogue
+from tessera.adapters.linux.kmsg import parse as parse_record
+from tessera.adapters.nvidia.nvrm import Reader
+from tessera.adapters.nvidia.xid import read_xids
 from tessera.adapters.recording import BadRecording
 from tessera.adapters.recording_read import read_recording, read_truth
 from tessera.adapters.topology.model import BadTopology
@@ -79,6 +82,8 @@ def _all() -> Iterator[Target]:
     yield Target("baseline", lambda data, _: read_baseline(data), (BadBaseline,))
     yield Target("agent-settings", _file("a.toml", _agent_settings), (BadSettings,))
     yield Target("aggregator-settings", _file("a.toml", _aggregator_settings), (BadSettings,))
+    yield Target("xid-classes", _file("xids.toml", read_xids), document)
+    yield Target("kernel-log", _kernel_log, ())
     yield Target("from-agent", _from_agent, (BadMessage, DecodeError))
     yield Target("from-aggregator", _from_aggregator, (BadMessage, DecodeError))
 
@@ -110,6 +115,12 @@ def _agent_settings(path: Path) -> object:
 
 def _aggregator_settings(path: Path) -> object:
     return load(AggregatorSettings, flags={}, environ={}, file=path)
+
+
+def _kernel_log(data: bytes, _folder: Path) -> object:
+    reader = Reader()
+    records = filter(None, map(parse_record, data.split(b"\n")))
+    return [reader.read(line, 0.0) for record in records for line in record.lines]
 
 
 def _from_agent(data: bytes, _folder: Path) -> object:
