@@ -29,6 +29,10 @@ class Standing:
         self._conditions: dict[tuple[str, str], _Condition] = {}
         self._news: list[Fact] = []
 
+    def resume(self, shard: str, code: str) -> None:
+        """Take up a fact that a former process told: it stands until it is denied for a minute."""
+        self._conditions.setdefault((shard, code), _Condition(stands=True))
+
     def see(  # noqa: PLR0913 - the facts of a fact
         self,
         shard: str,

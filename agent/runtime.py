@@ -41,6 +41,7 @@ from .inventory import interval_of
 from .keeper import Keeper
 from .pauses import Pauses
 from .reexec import AGAIN, may_begin, stale
+from .remarks import Remarks
 from .sampler import Sample, Sampler
 from .seldom import Seldom
 from .uplink import Uplink
@@ -98,6 +99,7 @@ class Agent:
         self._say = Seldom(clock).say
         self._ending = asyncio.Event()
         self._renewing = False
+        self._remarks = Remarks(self._sources)
         self._log = structlog.get_logger("agent")
 
     @property
@@ -271,6 +273,8 @@ class Agent:
         self._tell(Fact("", UNRESPONSIVE, at, stands=bool(hung), detail=", ".join(hung)))
         for fact in sample.facts:
             self._tell(fact)
+        for remark in self._remarks.new():
+            self._log.warning(remark)
         for name, error in sample.failed:
             self._counts["sources_failed"] += 1
             self._say(f"source {name} failed: {type(error).__name__}: {error}")

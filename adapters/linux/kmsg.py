@@ -15,6 +15,7 @@ from typing import Final
 KMSG: Final = Path("/dev/kmsg")
 
 AT_ONCE: Final = 2000  # records of one poll; the rest waits in the kernel's own ring
+PAST: Final = 20_000  # records from before that are looked at, those of the boot
 _RECORD: Final = 16_384  # bytes: the kernel's longest record has 8,192 with its header
 _LONGEST: Final = 65_536  # bytes of a line that does not end, as of a pipe that holds garbage
 _HEAD = re.compile(rb"(\d{1,10}),(\d{1,20}),(\d{1,20}),[^;]{0,200};")
@@ -59,16 +60,17 @@ class KernelLog:
         self._path = path
         self._file: int | None = None
         self._rest = b""
+        self._is_pipe = False
 
     @property
     def is_open(self) -> bool:
         """Say whether it is read."""
         return self._file is not None
 
-    def open(self) -> bool:
+    def open(self, *, at_start: bool = False) -> bool:
         """Open it at its end: what was logged before is not new. Say whether it could be.
 
-        That it may not be read is no fault, only the ``reason``.
+        That it may not be read is no fault, only the ``reason``. ``at_start``: at its beginning.
         """
         if self._file is not None:
             return True
@@ -78,13 +80,28 @@ class KernelLog:
             self.reason = _reason(self._path, fault)
             return False
         try:
-            os.lseek(self._file, 0, os.SEEK_END)
+            os.lseek(self._file, 0, os.SEEK_SET if at_start else os.SEEK_END)
         except OSError as fault:
-            if fault.errno != ESPIPE:  # a pipe has no end to go to
+            if fault.errno != ESPIPE:  # a pipe has no end to go to, and no past
                 self._give_up(fault)
                 return False
+            self._is_pipe = True
         self.reason = ""
         return True
+
+    def past(self) -> list[Record]:
+        """Return what the kernel still holds from before :meth:`open`, the first ``PAST``.
+
+        For what lasts and was said once, as at boot; the place of :meth:`poll` does not move.
+        """
+        before = KernelLog(self._path)
+        if not self.is_open or self._is_pipe or not before.open(at_start=True):
+            return []
+        found: list[Record] = []
+        while len(found) < PAST and (records := before.poll()):
+            found += records
+        before.close()
+        return found[:PAST]
 
     def poll(self) -> list[Record]:
         """Return the records since the last call, about ``AT_ONCE``; none while it is not open.

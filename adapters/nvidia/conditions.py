@@ -16,6 +16,12 @@ SHRINKING: Final = ("pcie_link_width", "pcie_link_generation", "nvlink_active_li
 
 _IDLE: Final = 0x1  # bits of the reasons for which clocks are held down
 _BRAKES: Final = {"thermal_slowdown": 0x20 | 0x40, "power_brake": 0x80}
+CODES: Final = frozenset(
+    {
+        *("device_lost", "driver_down", "ecc_uncorrected", "fabric_unhealthy"),
+        *("row_remap_failure", "recovery_action", *SHRINKING, *_BRAKES),
+    }
+)
 _REMEDIES: Final = {
     1: "reset the GPU",
     2: "reboot the node",
@@ -40,6 +46,13 @@ class Conditions:
         """Know of nothing."""
         self._standing = Standing()
         self._past: dict[str, _Past] = {}
+
+    def resume(self, standing: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Take up the facts that a former process told, and return those that are ours."""
+        ours = [(shard, code) for shard, code in standing if code in CODES]
+        for shard, code in ours:
+            self._standing.resume(shard, code)
+        return ours
 
     def held(self, uuid: str, at: float, reasons: int | None) -> None:
         """Take the bits that say why clocks are held down at ``at``; None: they are not known."""

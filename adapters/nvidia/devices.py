@@ -71,6 +71,17 @@ class NvmlSource:
         return found
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a person should know: what may not be read, and what cannot be heard."""
+        found = (f"may not read {', '.join(what)} of {u}" for u, what in self.forbidden.items())
+        return (*found, *(() if self._xids is None else self._xids.notes))
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """How many errors found no room, by where they were lost."""
+        return {} if self._xids is None else self._xids.dropped
+
+    @property
     def stale(self) -> str:
         """Why this process must be started again to read on, "" if it need not.
 
@@ -140,6 +151,14 @@ class NvmlSource:
         if self._xids is not None:
             found += self._jointly.told("events", self._xids.facts(at))
         return found
+
+    def resume(self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool) -> None:
+        """Take up the facts that a former process told, as ``Resuming`` says."""
+        told = tuple(standing)
+        self._jointly.resume("counters", self._conditions.resume(told))
+        if self._xids is not None:
+            ours = self._xids.resume(told, at, rebooted=rebooted)
+            self._jointly.resume("events", ours)
 
     def identity(self) -> Mapping[str, str]:
         """Return what the devices run on, as last read: the driver, and ``UUID/element``."""

@@ -99,8 +99,8 @@ class DeviceEvents:
 
     def start(self) -> None:
         """Begin to listen, within a second; calling it again is harmless."""
-        if self._thread is None:
-            self._ending.clear()
+        self._ending.clear()
+        if self._thread is None or not self._thread.is_alive():
             self._thread = Thread(target=self._run, name="nvml events", daemon=True)
             self._thread.start()
             self._ready.wait(1.0)
@@ -117,7 +117,6 @@ class DeviceEvents:
         if self._thread is not None:
             self._ending.set()
             self._thread.join(1.0)
-            self._thread = None
             self.reason = "the events of the driver are no longer listened to"
 
     def _run(self) -> None:
@@ -167,9 +166,10 @@ class DeviceEvents:
                 self._set[watched.uuid] = watched
                 if address is not None:
                     self.addresses = {**self.addresses, address: watched.uuid}
+        late = self.is_ready  # a device that was not there at the start was away, and is back
         with self._lock:
             for uuid in self._set:
-                self._devices.setdefault(uuid, Recovery(Look(self._now())))
+                self._devices.setdefault(uuid, Recovery(Look(self._now()), lost=late))
         for uuid in self._devices.keys() - self._set.keys():
             self._note_failure(uuid, lost=True)
 
@@ -251,9 +251,17 @@ class DeviceEvents:
             self._devices[uuid].failed(self._now(), lost=lost)
 
     def _someone_is_back(self) -> bool:
-        """Say whether there is a device that answers and whose errors are not heard."""
-        found = map(_named, range(calls.count()))
-        return any(one is not None and one[0].uuid not in self._set for one in found)
+        """Say whether a device answers that is not in the set, or was lost from it."""
+        for number in range(calls.count()):
+            found = _named(number)
+            if found is not None and self._is_away(found[0].uuid):
+                with suppress(NvmlFailed):
+                    _condition(found[0].device)
+                    return True
+        return False
+
+    def _is_away(self, uuid: str) -> bool:
+        return uuid not in self._set or self._devices[uuid].lost
 
     def _lapse(self, code: int) -> None:
         self.code, self.reason = code, f"the events of the driver stopped ({name_of(code)})"

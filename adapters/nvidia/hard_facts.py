@@ -62,10 +62,23 @@ class HardFacts:
         else:
             self.dropped += 1
 
-    def resume(self, fact: Fact, device: str) -> None:
-        """Take up a fact that stood before this program began; it is not told again."""
-        if fact.stands and len(self._standing) < MOST:
-            self._standing.setdefault((fact.shard, fact.code), _Known(device, fact.at))
+    def resume(self, shard: str, code: str, device: str, at: float, *, rebooted: bool) -> None:
+        """Take up a fact that a former process told; a boot since then has reset its device.
+
+        One of a device without a name ends by that: it is told anew if it is still so.
+        """
+        if rebooted and not device:
+            self._told.append(Fact(shard, code, at, stands=False, detail="the host has rebooted"))
+        elif len(self._standing) < MOST:
+            self._standing.setdefault((shard, code), _Known(device, -inf))
+            if rebooted:
+                self._reset_at[device] = at
+
+    def rename(self, device: str, uuid: str) -> None:
+        """Take that the facts of ``device`` are of the one that is now known as ``uuid``."""
+        for fact in self._standing.values():
+            if fact.device == device:
+                fact.device = uuid
 
     def forget(self, shard: str, code: str) -> None:
         """Let a fact end without a word, as when a person has closed it: it may come again."""

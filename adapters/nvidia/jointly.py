@@ -16,6 +16,10 @@ class Jointly:
         """Know of nothing."""
         self._said: dict[tuple[str, str], set[str]] = {}
 
+    def resume(self, teller: str, standing: Iterable[tuple[str, str]]) -> None:
+        """Take up facts that a former process told and that only ``teller`` can end."""
+        self._said.update({key: {teller} for key in standing})
+
     def told(self, teller: str, facts: Iterable[Fact]) -> Iterator[Fact]:
         """Yield those of a teller's new ``facts`` that are news."""
         for fact in facts:

@@ -15,9 +15,9 @@ from ..linux.kmsg import KernelLog
 from . import event_calls as calls
 from .errors import UNSUPPORTED, name_of
 from .events import DeviceEvents, Kind
-from .hard_facts import HardFacts
+from .hard_facts import MOST, HardFacts
 from .nvrm import Reader, SwitchError
-from .sightings import ASKED, Sighting, Sightings, address_text
+from .sightings import ASKED, FELL_OFF, Address, Sighting, Sightings, address_text
 from .xid import Xids, read_xids
 
 METRIC: Final = "xid_application"
@@ -28,6 +28,8 @@ WITHIN: Final = 3600.0  # seconds in which an ambiguous error must come twice to
 # The compute slices of a device, (GPU instance, compute instance) → shard; none: it is whole.
 Slices: TypeAlias = Callable[[str], Mapping[tuple[int, int], str]]
 
+# How the codes of facts begin that nobody else raises.
+_OURS = ("xid_", "sxid_", "poison", "fatal_poison", "gpu_unavailable")
 _MOST_PAIRS = 4096  # of shard and ambiguous code that are remembered
 _MOST_AT_ONCE = 100_000  # of one error between two ticks; more are as many
 _HAPPENED = {
@@ -67,6 +69,8 @@ class XidWatch:
         self._slices: Slices = _whole
         self._reader = Reader()
         self._sightings = Sightings()
+        self._remembered = False  # what the log held before the start was looked at
+        self._nameless: dict[Address, str] = {}  # devices with facts that the library does not show
         self._once: OrderedDict[tuple[str, int], float] = OrderedDict()
 
     @property
@@ -94,6 +98,15 @@ class XidWatch:
         self._slices = slices or self._slices
         self._events.start()
         self._log.open()
+
+    def resume(
+        self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool
+    ) -> list[tuple[str, str]]:
+        """Take up the facts that a former process told, and return those that are ours."""
+        ours = [(shard, code) for shard, code in standing if code.startswith(_OURS)]
+        for shard, code in ours:
+            self.standing.resume(shard, code, shard.split("/")[0], at, rebooted=rebooted)
+        return ours
 
     def readings(self, at: float) -> list[Reading]:
         """Return the running total of ``METRIC`` for each shard, or why it is not known."""
@@ -127,6 +140,8 @@ class XidWatch:
         for kind, since, number in heard.errors:
             self._hear(kind, since, min(number, _MOST_AT_ONCE))
         if self._events.is_ready:  # else the log's devices have no names yet
+            self._remember(at)
+            self._name_the_nameless()
             for record in self._log.poll():
                 for line in record.lines:
                     self._read(line, at)
@@ -147,6 +162,25 @@ class XidWatch:
             fact, detail = _HAPPENED[event]
             for shard in self._place(uuid, part):
                 self.standing.see(shard, fact, uuid, at, detail)
+
+    def _remember(self, at: float) -> None:
+        """Look once for devices that fell off the bus before the start and are still away."""
+        if self._remembered:
+            return
+        self._remembered = True
+        reader = Reader()
+        for line in (line for record in self._log.past() for line in record.lines):
+            found = reader.read(line, at)
+            if not isinstance(found, Sighting) or found.code != FELL_OFF:
+                continue
+            if found.address not in self._events.addresses:
+                self._see(found)
+
+    def _name_the_nameless(self) -> None:
+        for address, device in tuple(self._nameless.items()):
+            if address in self._events.addresses:
+                self.standing.rename(device, self._events.addresses[address])
+                del self._nameless[address]
 
     def _read(self, line: str, at: float) -> None:
         found = self._reader.read(line, at)
@@ -169,6 +203,8 @@ class XidWatch:
         judged = self._xids.of(seen.code, fatal=seen.fatal)
         shards = self._place(seen.uuid, seen.slice)
         if judged == "hardware":
+            if seen.address is not None and not seen.uuid and len(self._nameless) < MOST:
+                self._nameless[seen.address] = seen.device
             detail = self._detail(seen)
             for shard in shards:
                 self.standing.see(shard, f"xid_{seen.code}", seen.device, seen.at, detail)

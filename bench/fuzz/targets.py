@@ -14,10 +14,12 @@ from google.protobuf.message import DecodeError
 from tessera.adapters.base import Shard
 from tessera.adapters.catalogue import BadDocument, read_catalogue
 from tessera.adapters.exposition import BadExposition, parse
+from tessera.adapters.linux.kmsg import parse as parse_record
 from tessera.adapters.nvidia.dcgm_facts import Conditions
 from tessera.adapters.nvidia.dcgm_page import devices_of
 from tessera.adapters.nvidia.dcgm_values import Values
-from tessera.adapters.nvidia.xid import classify
+from tessera.adapters.nvidia.nvrm import Reader
+from tessera.adapters.nvidia.xid import classify, read_xids
 from tessera.adapters.recording import BadRecording
 from tessera.adapters.recording_read import read_recording, read_truth
 from tessera.adapters.topology.model import BadTopology
@@ -101,6 +103,8 @@ def _all() -> Iterator[Target]:
     yield Target("tpu-plugin", _tpu_plugin, (BadExposition,))
     yield Target("tpu-runtime", _tpu_runtime, (DecodeError,))
     yield Target("ici-link", lambda data, _: parse_link(_text(data)), (BadLink,))
+    yield Target("xid-classes", _file("xids.toml", read_xids), document)
+    yield Target("kernel-log", _kernel_log, ())
     yield Target("from-agent", _from_agent, (BadMessage, DecodeError))
     yield Target("from-aggregator", _from_aggregator, (BadMessage, DecodeError))
 
@@ -169,6 +173,12 @@ def _tpu_runtime(data: bytes, _folder: Path) -> object:
     gauges = gauges_of(tpu_metric_service_pb2.MetricResponse.FromString(data))
     told = Told("answers", gauges={HBM_USED: gauges, DUTY_CYCLE: gauges})
     return place([told, told], chips=4, cores=2)
+
+
+def _kernel_log(data: bytes, _folder: Path) -> object:
+    reader = Reader()
+    records = filter(None, map(parse_record, data.split(b"\n")))
+    return [reader.read(line, 0.0) for record in records for line in record.lines]
 
 
 def _from_agent(data: bytes, _folder: Path) -> object:

@@ -58,12 +58,32 @@ def test_what_was_logged_before_is_not_told(tmp_path: Path) -> None:
     assert log.skipped == 0
 
 
+def test_the_past_can_be_asked_for_apart(tmp_path: Path) -> None:
+    path = tmp_path / "kmsg"
+    path.write_bytes(b"4,1,0,-;before\n4,2,0,-;too\n")
+    log = KernelLog(path)
+    assert log.past() == []
+    log.open()
+    assert [record.lines for record in log.past()] == [("before",), ("too",)]
+    assert texts(log) == []
+
+
+def test_only_the_beginning_of_a_long_past_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kmsg, "PAST", 2)
+    path = tmp_path / "kmsg"
+    path.write_bytes(b"4,1,0,-;one\n4,2,0,-;two\n4,3,0,-;three\n")
+    assert [record.lines for record in opened(path).past()] == [("one",), ("two",)]
+
+
 def test_a_record_that_comes_in_two_parts_is_one(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
     log = opened(path)
     writer = os.open(path, os.O_WRONLY)
     os.write(writer, b"4,1,0,-;NVRM: a li")
+    assert log.past() == []  # a pipe has none
     assert texts(log) == []
     os.write(writer, b"ne\nnoise\n")
     assert texts(log) == ["NVRM: a line"]

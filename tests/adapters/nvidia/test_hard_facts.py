@@ -91,11 +91,38 @@ def test_what_a_person_closed_ends_without_a_word_and_may_come_again() -> None:
     assert codes(facts.told()) == [("xid_79", True)]
 
 
-def test_a_fact_of_an_earlier_run_is_not_told_again_and_can_end() -> None:
+def test_a_fact_of_a_former_process_is_not_told_again_and_needs_a_reset() -> None:
     facts = HardFacts()
-    facts.resume(Fact("GPU-a", "xid_79", 50.0), "GPU-a")
+    facts.resume("GPU-a", "xid_79", "GPU-a", 50.0, rebooted=False)
     facts.see("GPU-a", "xid_79", "GPU-a", 100.0, "again")
+    facts.end(1000.0, well(reset_at=float("-inf")))
     assert facts.told() == []
+    facts.end(1000.0, well())
+    assert codes(facts.told()) == [("xid_79", False)]
+
+
+def test_a_fact_of_before_a_boot_ends_after_a_minute_of_health() -> None:
+    facts = HardFacts()
+    facts.resume("GPU-a", "xid_79", "GPU-a", 50.0, rebooted=True)
+    facts.end(109.0, well(since=49.0, reset_at=float("-inf")))
+    assert facts.told() == []
+    facts.end(110.0, well(since=49.0, reset_at=float("-inf")))
+    assert codes(facts.told()) == [("xid_79", False)]
+
+
+def test_a_hosts_fact_of_before_a_boot_ends_with_it() -> None:
+    facts = HardFacts()
+    facts.resume("", "sxid_20034", "", 50.0, rebooted=True)
+    assert codes(facts.told()) == [("sxid_20034", False)]
+    facts.resume("", "sxid_20034", "", 50.0, rebooted=False)
+    assert facts.told() == []
+
+
+def test_a_device_that_gets_a_name_can_end_its_facts() -> None:
+    facts = HardFacts()
+    facts.see("", "xid_79", "PCI 0000:b7:00", 100.0, "")
+    facts.told()
+    facts.rename("PCI 0000:b7:00", "GPU-a")
     facts.end(1000.0, well())
     assert codes(facts.told()) == [("xid_79", False)]
 

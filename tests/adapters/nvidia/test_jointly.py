@@ -26,3 +26,9 @@ def test_facts_of_other_shards_and_codes_are_others() -> None:
 
 def test_the_end_of_what_never_began_is_no_news() -> None:
     assert list(Jointly().told("events", [ENDED])) == []
+
+
+def test_the_end_of_what_a_former_process_told_is_news() -> None:
+    jointly = Jointly()
+    jointly.resume("events", [("GPU-a", "ecc_uncorrected")])
+    assert list(jointly.told("events", [BEGAN, ENDED])) == [ENDED]

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from tessera.adapters.base import Absent, Closing, Fact, Reading, Witness
+from tessera.adapters.base import Absent, Closing, Fact, Reading, Remarking, Resuming, Witness
 from tessera.adapters.linux.kmsg import KernelLog
 from tessera.adapters.nvidia import event_calls as calls
 from tessera.adapters.nvidia import events as events_module
 from tessera.adapters.nvidia import hard_facts
 from tessera.adapters.nvidia.devices import NvmlSource
 from tessera.adapters.nvidia.events import DeviceEvents
-from tessera.adapters.nvidia.fake_device import FakeField
+from tessera.adapters.nvidia.fake_device import FakeDevice, FakeField
 from tessera.adapters.nvidia.fake_events import FakeEvent, FakeEventLibrary, FakeKernelLog
 from tessera.adapters.nvidia.fake_library import installed
 from tessera.adapters.nvidia.watch import METRIC, XidWatch
@@ -337,3 +337,66 @@ def test_what_is_lost_on_the_way_is_counted(host: Host, monkeypatch: pytest.Monk
     host.say(95)
     assert len(host.facts()) == 1
     assert host.watch.dropped == {"xid_events": 0, "kernel_log_overruns": 0, "xid_facts": 1}
+
+
+def test_the_source_remarks_what_it_may_not_read_and_cannot_hear(
+    tmp_path: Path, host: Host
+) -> None:
+    log = KernelLog(tmp_path / "absent")
+    source = NvmlSource(XidWatch(shipped(), log, host.events))
+    host.library.devices[0].codes["nvmlDeviceGetPowerUsage"] = 4
+    source.shards()
+    source.read(AT)
+    forbidden, unheard = source.remarks
+    assert forbidden == "may not read power_watts of GPU-0"
+    assert "absent cannot be read" in unheard
+    assert isinstance(source, Remarking)
+    assert source.dropped["xid_events"] == 0
+
+
+def test_a_device_that_fell_off_before_the_start_and_is_still_away_is_a_fact(
+    tmp_path: Path, host: Host
+) -> None:
+    old = FakeKernelLog(tmp_path / "old")
+    old.say("NVRM: GPU 0000:b7:00.0: GPU has fallen off the bus.")
+    old.say("NVRM: GPU 0000:41:00.0: GPU has fallen off the bus.")
+    old.say(f"NVRM: Xid ({BUS}): 48, long ago")
+    watch = XidWatch(shipped(), KernelLog(old.path), host.events)
+    watch.start()
+    (fact,) = watch.facts(AT)
+    assert (fact.shard, fact.code) == ("", "xid_79")
+    assert "PCI 0000:b7:00" in fact.detail
+    assert watch.facts(AT + 1) == []
+
+
+def test_a_device_that_was_away_and_is_found_ends_its_fact_a_minute_later(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events_module, "AGAIN", 0.01)
+    host.say(79, bus="PCI:0000:b7:00")
+    assert codes(host.facts()) == [("", "xid_79", True)]
+    host.now[0] = AT + 100
+    host.library.buses["GPU-9"] = "00000000:B7:00.0"
+    host.library.devices.append(FakeDevice("GPU-9"))
+    host.library.fail(999)  # the set is made anew
+    assert until(lambda: "GPU-9" in host.events.watched)
+    host.looked()
+    assert host.facts(AT + 159) == []
+    assert codes(host.facts(AT + 160)) == [("", "xid_79", False)]
+
+
+def test_facts_of_a_former_process_end_and_are_not_told_again(host: Host) -> None:
+    source = NvmlSource(host.watch)
+    assert isinstance(source, Resuming)
+    source.shards()
+    told = [("GPU-1", "xid_79"), ("GPU-2", "power_brake"), ("GPU-1", "driver_unresponsive")]
+    source.resume(told, AT, rebooted=True)
+    ended = set()
+    for second in range(0, 75, 5):
+        host.now[0] = AT + second
+        host.looked()
+        source.read(AT + second)
+        for fact in source.facts(AT + second):
+            assert not fact.stands
+            ended.add((fact.shard, fact.code))
+    assert ended == set(told[:2])
