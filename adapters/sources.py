@@ -42,13 +42,15 @@ class SourceOptions:
     ``dcgm_url`` is dcgm-exporter's page ("" = its usual place), which changes each
     ``dcgm_interval`` seconds. ``tpu_ports`` are those of a TPU workload's metrics, "8431,8432",
     and ``tpu_plugin`` is the page of GKE's device plugin ("" = their usual places). ``host`` names
-    devices that have no name of their own; any source may be told it.
+    devices that have no name of their own; any source may be told it. ``xid_classes`` is a TOML
+    file of classes over the shipped ones.
     """
 
     recording: Path | None = None
     beneath: str | None = None
     shards: tuple[str, ...] = ()
     began: float | None = None
+    xid_classes: Path | None = None
     fleet: FleetSpec = field(default_factory=FleetSpec)
     faults: tuple[Fault, ...] = ()
     seed: int = 1
@@ -112,10 +114,10 @@ def open_source(name: str, options: SourceOptions) -> CounterSource:
     return make(options)
 
 
-def detect(names: Sequence[str] = HARDWARE, options: SourceOptions = SourceOptions()) -> Detected:
+def detect(names: Sequence[str] = HARDWARE, options: SourceOptions | None = None) -> Detected:
     """Try the hardware sources in turn and keep those that have shards.
 
-    Each is told what it reads of ``options``. Raises ``ValueError`` for options as ``open_source``.
+    Each is told what it reads of ``options``; raises ``ValueError`` for what it cannot follow.
     """
     sources: list[CounterSource] = []
     absent: list[SourceUnavailable] = []
@@ -123,7 +125,7 @@ def detect(names: Sequence[str] = HARDWARE, options: SourceOptions = SourceOptio
         if _INSTEAD.get(name) in {source.name for source in sources}:
             continue
         try:
-            source = open_source(name, _read_by(name, options))
+            source = open_source(name, _read_by(name, options or SourceOptions()))
             source.shards()
         except SourceUnavailable as unavailable:
             absent.append(unavailable)
@@ -133,8 +135,8 @@ def detect(names: Sequence[str] = HARDWARE, options: SourceOptions = SourceOptio
 
 
 _READS = {
-    _NVML: frozenset[str](),
-    _DCGM: frozenset({"dcgm_url", "dcgm_interval"}),
+    _NVML: frozenset({"xid_classes"}),
+    _DCGM: frozenset({"dcgm_url", "dcgm_interval", "xid_classes"}),
     _NEURON: frozenset({"neuron_monitor", "host"}),
     _TPU: frozenset({"tpu_ports", "tpu_plugin", "host"}),
     "recording": frozenset({"recording", "beneath", "shards", "began"}),
@@ -164,19 +166,21 @@ def _refuse_unread(name: str, options: SourceOptions) -> None:
 
 
 def _nvml(options: SourceOptions) -> CounterSource:
-    del options
     try:
         from .nvidia.devices import NvmlSource  # noqa: PLC0415 - needs the vendor's binding
+        from .nvidia.watch import watch_xids  # noqa: PLC0415 - needs it too
     except ModuleNotFoundError as missing:
         reason = f"the module {missing.name} is not installed; install tessera[agent]"
         raise SourceUnavailable(_NVML, reason) from None
-    return NvmlSource()
+    return NvmlSource(watch_xids(options.xid_classes))
 
 
 def _dcgm(options: SourceOptions) -> CounterSource:
     from .nvidia.dcgm import URL, DcgmSource  # noqa: PLC0415 - only where it is asked for
+    from .nvidia.xid import read_xids  # noqa: PLC0415 - as the other
 
-    return DcgmSource(options.dcgm_url or URL, options.dcgm_interval)
+    classes = read_xids(options.xid_classes)
+    return DcgmSource(options.dcgm_url or URL, options.dcgm_interval, classes.of)
 
 
 def _neuron(options: SourceOptions) -> CounterSource:

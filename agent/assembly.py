@@ -17,8 +17,10 @@ from ..adapters.catalogue import Catalogue, default_catalogue
 from ..adapters.metric import JOINT, Metric
 from ..proto.baseline_file import BadBaseline, load_baseline
 from ..proto.messages import Inventory
+from ..settings.address import is_loopback
 from ..settings.clock import Clock
 from ..settings.folder import Folder, unwritable
+from ..settings.tls import BadTls, Tls, client_tls
 from .backoff import Backoff
 from .checkpoint import Checkpoints
 from .config import AgentSettings
@@ -45,6 +47,7 @@ from .inventory import (
 from .ledger import Ledger, open_ledger
 from .ring import Ring
 from .sampler import Sample, Sampler
+from .spool import Spool
 from .uplink import Speaker, Uplink
 from .warm import Warm
 
@@ -65,6 +68,7 @@ class Parts:
     intake: Intake
     ring: Ring
     exchange: Exchange
+    spool: Spool
     first: Sample  # what the sources said when they were asked for their metrics
 
 
@@ -103,16 +107,41 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     ids = tuple(shard.id for shard in inventory.shards)
     intake = Intake(ids, metrics, interval, intervals_of(metrics, interval, pushed_of(sources)))
     ring = Ring(ids, intake.read)
-    desk = Desk(ledger, intake, ring, facts, events)
+    spool = Spool(folder.path, settings.spool_bytes, clock.monotonic)
+    try:
+        spool.load(clock.now(), facts, events)
+    except OSError as fault:
+        raise unwritable(folder.path, fault) from None
+    desk = Desk(ledger, intake, ring, facts, events, spool)
     exchange = Exchange(identity, inventory, desk, clock, __version__)
     exchange.follow()
-    return Parts(identity, inventory, ledger, intake, ring, exchange, first)
+    return Parts(identity, inventory, ledger, intake, ring, exchange, spool, first)
 
 
-def link(target: str, speaker: Speaker, clock: Clock, random: Random, *, paced: bool) -> Uplink:
-    """Return the link to the aggregator at ``target``; ``paced`` as the runtime is."""
+def link(
+    settings: AgentSettings, speaker: Speaker, clock: Clock, random: Random, *, paced: bool
+) -> Uplink:
+    """Return the link to the aggregator; ``paced`` as the runtime is. Raises ``BadStart``."""
     backoff = Backoff(random) if paced else Backoff(random, *DRIVEN_WAIT)
-    return Uplink(target, speaker, clock, backoff)
+    try:
+        tls = link_tls(settings, clock)
+    except BadTls as bad:
+        raise BadStart(str(bad)) from None
+    if tls is None and not is_loopback(settings.aggregator):
+        warning = "this link is plain text: whoever is on the way can read and forge it; set tls_ca"
+        structlog.get_logger("agent").warning(warning, aggregator=settings.aggregator)
+    return Uplink(settings.aggregator, speaker, clock, backoff, tls)
+
+
+def link_tls(settings: AgentSettings, clock: Clock) -> Tls | None:
+    """Return what the link is secured with, read and checked; raise ``BadTls``."""
+    return client_tls(
+        settings.tls_ca,
+        settings.tls_cert,
+        settings.tls_key,
+        name=settings.tls_server_name,
+        clock=clock,
+    )
 
 
 def _metrics(

@@ -7,15 +7,17 @@ what was known must outlive the agent, or a change behind its back would be none
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, TypeGuard, cast
 
 from ..adapters.base import CounterSource, Event
+from .datagram import is_metric
 from .inventory import Employed
 from .vector import APART, Vector, events_of
-from .workload import Memory, Workload, kept
+from .workload import MOST_JOBS, Memory, Workload, kept
 
 FILE: Final = "identity"  # in the agent's folder
 SAVED_EACH: Final = 3600.0  # seconds, where nothing but the time of pushes has changed
+LAST_SECOND: Final = 1e11  # of Unix time that is believed
 LARGEST_FILE: Final = 8_000_000  # bytes
 JOBS: Final = "jobs"  # the source that jobs are of in the vector
 
@@ -140,10 +142,15 @@ def _memory(found: Mapping[str, object]) -> Memory:
     pushed = cast("dict[str, object]", metrics) if isinstance(metrics, dict) else {}
     held = cast("dict[str, object]", jobs) if isinstance(jobs, dict) else {}
     return Memory(
-        {name: float(at) for name, at in pushed.items() if isinstance(at, int | float)},
-        {
-            shard: [str(job) for job in cast("list[object]", of_shard)]
-            for shard, of_shard in held.items()
-            if isinstance(of_shard, list)
-        },
+        {name: at for name, at in pushed.items() if is_metric(name) and _is_time(at)},
+        {shard: _jobs_of(of_shard) for shard, of_shard in held.items()},
     )
+
+
+def _is_time(found: object) -> TypeGuard[float]:
+    return isinstance(found, int | float) and abs(found) < LAST_SECOND
+
+
+def _jobs_of(found: object) -> list[str]:
+    several = cast("list[object]", found) if isinstance(found, list) else []
+    return [job for job in several if isinstance(job, str) and job.isprintable()][-MOST_JOBS:]

@@ -44,6 +44,10 @@ class AgentSettings(Settings):
 
     aggregator: Address = SERVED
     agent_http: Address = "127.0.0.1:9462"
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_server_name: Name = ""
     state_dir: Path | None = None
     socket: str | None = Field(default=None, max_length=100)
     baseline: Path | None = None
@@ -62,9 +66,11 @@ class AgentSettings(Settings):
     dcgm_interval: float = Field(default=30.0, ge=1.0, le=600.0)
     tpu_ports: str = Field(default="", max_length=1000)
     tpu_plugin: str = Field(default="", max_length=1000)
+    xid_classes: Path | None = None
     scores: tuple[Score, ...] = BESIDE
     tick_seconds: float = Field(default=1.0, ge=0.1, le=60.0)
     budget: float = Field(default=0.8, gt=0.0, le=60.0)
+    spool_bytes: int = Field(default=64 << 20, ge=1 << 18, le=1 << 36)
     log_layout: Layout = "text"
     log_level: Level = "info"
 
@@ -82,4 +88,5 @@ class AgentSettings(Settings):
             tpu_ports=self.tpu_ports,
             tpu_plugin=self.tpu_plugin,
             host=self.host,
+            xid_classes=self.xid_classes,
         )

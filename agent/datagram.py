@@ -83,6 +83,11 @@ class PauseNote:
 Note: TypeAlias = Push | JobNote | EventNote | PauseNote
 
 
+def is_metric(name: str) -> bool:
+    """Say whether a metric that is pushed may have this ``name``."""
+    return len(name) <= LONGEST_NAME and _NAME.fullmatch(name) is not None
+
+
 def lines(datagram: bytes) -> Iterator[str]:
     """Yield the lines of ``datagram`` that are not empty; raise ``BadDatagram`` if it is none."""
     if len(datagram) > LARGEST:
@@ -200,7 +205,7 @@ def _event(told: dict[str, object]) -> EventNote:
 
 
 def _metric(name: str) -> str:
-    if len(name) > LONGEST_NAME or _NAME.fullmatch(name) is None:
+    if not is_metric(name):
         _refuse(name, f"is no metric; write a-z, 0-9 and _, at most {LONGEST_NAME} characters")
     return name
 

@@ -5,7 +5,7 @@ each message means to the evidence of this host.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
@@ -27,10 +27,12 @@ from .identity import Identity
 from .intake import Intake
 from .ledger import Ledger
 from .ring import Ring
+from .spool import Spool
 
 HEARTBEAT: Final = 5.0  # seconds, unless the aggregator wishes another number
 REPEAT: Final = 30.0  # seconds after which facts that nobody has stored are said again,
 MOST_REPEATED: Final = 100  # but no more at once: they share a bounded queue with block values
+PAST_SINCE: Final = 1  # minor version of an aggregator that takes history
 NS: Final = 1_000_000_000
 
 Send = Callable[[ingest.FromAgent], bool]
@@ -38,13 +40,14 @@ Send = Callable[[ingest.FromAgent], bool]
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the exchange works on: the host's evidence, intake, ring, facts and events."""
+    """What the exchange works on: the host's evidence, ticks, facts and events, and its spool."""
 
     ledger: Ledger
     intake: Intake
     ring: Ring
     facts: Facts
-    events: Events = field(default_factory=Events)
+    events: Events
+    spool: Spool
 
 
 class Exchange:
@@ -67,6 +70,8 @@ class Exchange:
         self._ring = desk.ring
         self._facts = desk.facts
         self._events = desk.events
+        self._spool = desk.spool
+        self._takes_past = False  # an aggregator of minor version 0 knows no history
         self._clock = clock
         self._software = software
         self._shape = (len(inventory.shards), len(inventory.metrics))
@@ -78,7 +83,9 @@ class Exchange:
         self._log = structlog.get_logger("agent")
 
     def follow(self) -> None:
-        """Let the intake fold what the plan needs."""
+        """Let the intake fold what the plan needs, and the spool name what its blocks follow."""
+        message = encode.inventory(self._inventory).SerializeToString()
+        self._spool.follow(self._inventory.version, message)
         self._intake.watch(self._ledger.evidence.columns())
 
     def hello(self) -> ingest.Hello:
@@ -102,6 +109,8 @@ class Exchange:
         if welcome.heartbeat_seconds > 0:
             self._heartbeat = welcome.heartbeat_seconds
         self._beat_at = 0.0
+        self._takes_past = welcome.minor >= PAST_SINCE
+        self._spool.linked()
         self._repeat_at = self._clock.monotonic() + REPEAT
         yield self._inventory_message()
         for _, up2 in sorted(self._ledger.last.items()):
@@ -140,6 +149,8 @@ class Exchange:
                 self.offset.answered(message.ack.heartbeat_ns, message.ack.received_ns)
                 self._facts.stored(message.ack.facts)
                 self._events.stored(message.ack.events)
+                spans = [(s.rung, s.from_block, s.to_block) for s in message.ack.blocks]
+                self._spool.stored(spans, message.ack.gaps)
             elif kind == "freeze":
                 self._take_freeze(decode.freeze(message.freeze))
             elif kind == "need_inventory":
@@ -164,6 +175,21 @@ class Exchange:
         if self.send(ingest.FromAgent(heartbeat=beat)):
             self._beat_at = now + self._heartbeat
             self._repeat_facts(now)
+
+    def send_past(self) -> None:
+        """Send what of the spool is due, if it is time; live messages have been sent before."""
+        batch = self._spool.batch() if self._takes_past else None
+        if batch is None:
+            return
+        known = batch.inventory == self._inventory.version or not batch.blocks
+        told = None if known else ingest.Inventory.FromString(batch.told)
+        history = ingest.History(
+            inventory=batch.inventory,
+            told=told,
+            blocks=[sealed.message() for sealed in batch.blocks],
+            gaps=batch.gaps,
+        )
+        self.send(ingest.FromAgent(history=history))
 
     def _repeat_facts(self, now: float) -> None:
         if now < self._repeat_at:

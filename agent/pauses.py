@@ -6,6 +6,8 @@ that nobody ends must end by itself.
 
 from collections.abc import Sequence
 
+import structlog
+
 from ..adapters.base import CounterSource, Profiling
 from .workload import Workload
 
@@ -30,5 +32,7 @@ class Pauses:
             self._pause(paused=False)
 
     def _pause(self, *, paused: bool) -> None:
+        word = "profiling counters pause" if paused else "profiling counters are read again"
+        structlog.get_logger("agent").info(word)
         for source in self._profiling:
             source.pause(paused=paused)

@@ -29,6 +29,10 @@ Command = TypeVar("Command", bound=Callable[..., object])
 _HELP = {
     "aggregator": "where the aggregator listens, HOST:PORT",
     "agent_http": "where /healthz and /metrics are served, HOST:PORT",
+    "tls_ca": "PEM file of the authorities of the aggregator's certificate: use TLS",
+    "tls_cert": "PEM file of this agent's own certificate",
+    "tls_key": "PEM file of its key",
+    "tls_server_name": "name in the aggregator's certificate, if not that of its address",
     "state_dir": "folder for all that is written",
     "socket": "unix socket for local programs; empty for none",
     "baseline": "file of what tessera curate-baseline learned, to start from",
@@ -47,9 +51,11 @@ _HELP = {
     "dcgm_interval": "seconds between two collections of dcgm-exporter",
     "tpu_ports": "ports of a TPU workload's metrics, such as 8431,8432",
     "tpu_plugin": "page of the TPU device plugin; default: http://127.0.0.1:2112/metrics",
+    "xid_classes": "TOML file that says which XIDs accuse the hardware, over ours",
     "scores": "made of ticks beside the mean: spread, oscillation, spike; may be repeated",
     "tick_seconds": "seconds between two ticks",
     "budget": "seconds that the sources have for a tick",
+    "spool_bytes": "bytes on disk for what waits to be delivered; of too many the oldest go",
     "log_layout": "text or json",
     "log_level": "debug, info, warning or error",
 }

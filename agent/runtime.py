@@ -5,9 +5,11 @@ nobody foresaw is caught, logged, and survived.
 """
 
 import asyncio
+import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import nan
 from pathlib import Path
 from random import Random
@@ -31,15 +33,18 @@ from .evidence import Evidence
 from .exchange import Exchange
 from .facts import Facts
 from .fold import Block
+from .freshness import Freshness
 from .grid import Grid
-from .health import LATEST, Health, Vitals
+from .health import Health
 from .identity import boot_id
 from .inventory import interval_of
 from .keeper import Keeper
 from .pauses import Pauses
+from .reexec import AGAIN, may_begin, stale
 from .sampler import Sample, Sampler
 from .seldom import Seldom
 from .uplink import Uplink
+from .vitals import LATEST, Vitals, evidence_age
 
 LINK_AGAIN: Final = 5.0  # seconds
 LONG_BACK: Final = 600.0  # seconds of discarded ticks, from which on a person is told the way out
@@ -79,7 +84,8 @@ class Agent:
         self._sampler = Sampler(sources, budget if paced else None)
         self._folder = Folder(folder, "agent")
         self._facts = Facts()
-        self._events = Events(round(clock.now() * 1000))  # above those of any earlier start
+        self._fresh = Freshness()
+        self._events = Events()
         self._changes, self._pauses = Changes(sources), Pauses(sources)
         self._health = Health(settings.agent_http, self.vitals)
         self._counts: Counter[str] = Counter()
@@ -87,16 +93,22 @@ class Agent:
         self._tasks: list[asyncio.Task[None]] = []
         self._keeper: Keeper | None = None
         self._number: int | None = None  # of the last tick, on the grid of the wall clock
-        self._ticked = nan  # monotonic seconds
+        self._came = self._ticked = nan  # monotonic seconds: to a tick, and of one that was taken
         self._spread = 0.0  # share of the spread that is this host's
         self._say = Seldom(clock).say
         self._ending = asyncio.Event()
+        self._renewing = False
         self._log = structlog.get_logger("agent")
 
     @property
     def evidence(self) -> Evidence:
         """Return the host's evidence, to be read."""
         return self._parts.ledger.evidence
+
+    @property
+    def facts(self) -> Facts:
+        """Return what this host has said and nobody has stored, to be read."""
+        return self._facts
 
     @property
     def inventory(self) -> Inventory:
@@ -124,9 +136,7 @@ class Agent:
             random=self._random,
         )
         speaker = _Guarded(parts.exchange, self._say)
-        self.uplink = link(
-            self._settings.aggregator, speaker, self._clock, self._random, paced=self._paced
-        )
+        self.uplink = link(self._settings, speaker, self._clock, self._random, paced=self._paced)
         parts.exchange.send = self.uplink.send
         self._keeper = Keeper(parts.ledger, self._clock, aside=self._paced)
         self._note(self._clock.now(), parts.first)
@@ -149,7 +159,7 @@ class Agent:
         A tick whose place on the wall clock was taken before, because the clock was set back, is
         discarded.
         """
-        at = self._clock.now()
+        at, self._came = self._clock.now(), self._clock.monotonic()
         number = self._grid.number(at)
         if self._number is not None and number <= self._number:
             self._counts["ticks_discarded"] += 1
@@ -167,8 +177,12 @@ class Agent:
         self._ticked = self._clock.monotonic()
         if not self._paced:
             self._beat()
+        if self.uplink.up:
+            self._parts.exchange.send_past()
+        self._force()
         if self._keeper is not None:
             await self._keeper.if_due()
+        self._renew_if_stale(at)
         return sent
 
     async def run(self) -> int:
@@ -185,7 +199,7 @@ class Agent:
         if self.uplink.superseded:
             self._log.error("another agent of this host has taken over; this one ends")
             return SUPERSEDED
-        return 0
+        return AGAIN if self._renewing else 0
 
     async def stop(self) -> None:
         """Write a last checkpoint and close everything; calling it twice is harmless."""
@@ -196,6 +210,7 @@ class Agent:
         if self._keeper is not None:
             await self._keeper.finish()
             self._keeper = None
+            self._parts.spool.close()
         if self._paced:
             for number in SIGNALS:
                 asyncio.get_running_loop().remove_signal_handler(number)
@@ -215,10 +230,12 @@ class Agent:
             counters |= {f"{kind}_dropped": n for kind, n in link_.dropped.items()}
             counters |= {"links": link_.links, "bad_messages": parts.exchange.refused}
             counters |= {"records_unwritten": parts.ledger.unwritten}
-        return Vitals(
+            counters |= parts.spool.counters()
+        vitals = Vitals(
             host=host,
             link=state,
             tick_age=self._clock.monotonic() - self._ticked,
+            loop_age=self._clock.monotonic() - self._came,
             checkpoint_age=age,
             clock_offset=offset,
             late=max(LATEST, 3 * self._grid.interval),
@@ -228,6 +245,15 @@ class Agent:
             rejected=_rejected(self._sources),
             facts=self._facts.standing,
             counters=counters,
+            sample_ages=self._fresh.ages(self._clock.monotonic()),
+        )
+        if keeper is None:
+            return vitals
+        return replace(
+            vitals,
+            evidence_age=evidence_age(parts.ledger.last, self._clock.now()),
+            certificate_ends=link_.certificate_ends,
+            shards=parts.inventory.shards,
         )
 
     def _serve_health(self) -> None:
@@ -240,6 +266,7 @@ class Agent:
     def _note(self, at: float, sample: Sample) -> None:
         """Tell the aggregator of facts and of sources that hang, and the log of those that fail."""
         self._sample = sample
+        self._fresh.note(sample.readings, self._clock.monotonic())
         hung = tuple(f"{name}: {call}" if call else name for name, call in sample.silent.items())
         self._tell(Fact("", UNRESPONSIVE, at, stands=bool(hung), detail=", ".join(hung)))
         for fact in sample.facts:
@@ -247,6 +274,14 @@ class Agent:
         for name, error in sample.failed:
             self._counts["sources_failed"] += 1
             self._say(f"source {name} failed: {type(error).__name__}: {error}")
+
+    def _renew_if_stale(self, at: float) -> None:
+        """End in good order, to be begun anew, where a source needs a new process."""
+        why = stale(self._sources) if self._paced else ""
+        if why and may_begin(os.environ, at):
+            self._log.warning("beginning anew", reason=why)
+            self._renewing = True
+            self._ending.set()
 
     def _tell(self, fact: Fact) -> None:
         """Send a fact that is news, and log it."""
@@ -267,8 +302,12 @@ class Agent:
         self._pauses.tick(self._clock.monotonic())
 
     def _send(self, blocks: Sequence[Block]) -> int:
-        """Offer ``blocks``; those that complete while the link is down are counted and gone."""
-        if not self.uplink.up:
+        """Offer ``blocks``; those that complete while the link is down become history, unbet."""
+        up = self.uplink.up
+        for block in blocks:
+            if self.evidence.asks_for(block.rung, block.index):
+                self._parts.spool.seal(block, live=up)
+        if not up:
             self._counts["blocks_without_link"] += len(blocks)
             return 0
         loop = asyncio.get_running_loop()
@@ -283,6 +322,17 @@ class Agent:
 
     def _send_up1(self, up1: Up1) -> None:
         self.uplink.send(ingest.FromAgent(up1=encode.up1(up1)))
+
+    def _force(self) -> None:
+        """Let the disk take for good what the spool has written, without waiting for it."""
+        spool = self._parts.spool
+        paths = spool.unforced()
+        if not paths:
+            return
+        if self._paced:
+            asyncio.get_running_loop().run_in_executor(None, spool.force, paths)
+        else:
+            spool.force(paths)
 
     async def _keep_linked(self) -> None:
         while not self.uplink.superseded:

@@ -115,13 +115,14 @@ class DcgmSource:
         """Return the GPUs and slices of the pages so far, those that are lost too.
 
         Waits up to 3 s for the first page. Raises ``SourceUnavailable`` if none came or it shows
-        no GPU; the exporter is asked on, so a later call may find it.
+        no GPU; the exporter is asked no more then, until a later call.
         """
         self.pages.start()
         outcome = self.pages.wait(_PATIENCE)
         with self._lock:
             self._follow(outcome)
             if not self._known:
+                self.pages.close()
                 fault = None if outcome is None else outcome.fault
                 reason = "the exporter shows no GPU" if fault is None else str(fault)
                 raise SourceUnavailable(NAME, reason)

@@ -4,7 +4,7 @@ Apart, because it is a table: DCGM 4.6 renamed most names, and only the numbers 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -25,8 +25,9 @@ _NONE = frozenset({float(0xFFFFFFFF)})  # an unsigned -1: utilisation without a 
 class Field:
     """A field of one device: its ``id``, names old and new, and the ``metric`` that it makes.
 
-    ``scale`` leads from the vendor's unit to the base unit; ``most`` is the largest value, in the
-    vendor's unit, that a device can have. "" as metric: read for another purpose, see conditions.
+    Times ``scale`` and divided by ``per`` (which is exact where a product would not be) a value is
+    in the base unit; ``most`` is the largest, in the vendor's unit, that a device can have. "" as
+    metric: read for another purpose.
     """
 
     id: int
@@ -34,6 +35,7 @@ class Field:
     metric: str = ""
     scale: float = 1.0
     most: float = _MANY
+    per: float = 1.0
     how: Literal["one", "sum"] = "one"  # of the fields of one metric: the first found, or all
 
     def possible(self, value: float) -> bool:
@@ -58,7 +60,7 @@ def is_blank(value: float) -> bool:
 
 def _violation(number: int, what: str, reason: str) -> Field:
     metric = f"throttled_{reason}_seconds_total"
-    return Field(number, (f"DCGM_FI_DEV_{what}_VIOLATION",), metric, 1e-9, _CENTURY)
+    return Field(number, (f"DCGM_FI_DEV_{what}_VIOLATION",), metric, 1.0, _CENTURY, per=1e9)
 
 
 def _error(number: int, metric: str, old: str, new: str) -> Field:
@@ -78,6 +80,10 @@ def _device(number: int, names: str, metric: str, scale: float, most: float) -> 
     return Field(number, found, metric, scale, most)
 
 
+def _per(field: Field, per: float) -> Field:
+    return replace(field, per=per)
+
+
 # Old names first. Of fields that make one metric by "one", the first that is there counts.
 FIELDS: Final = (
     _device(100, "SM_CLOCK", "sm_clock_hertz", 1e6, 20_000),
@@ -86,10 +92,10 @@ FIELDS: Final = (
     _device(140, "MEMORY_TEMP MEMORY_TEMP_CELSIUS", "memory_temperature_celsius", 1.0, _HOTTEST),
     _device(150, "GPU_TEMP GPU_TEMP_CELSIUS", "temperature_celsius", 1.0, _HOTTEST),
     _device(155, "POWER_USAGE BOARD_POWER_WATTS", "power_watts", 1.0, 10_000),
-    _device(156, "TOTAL_ENERGY_CONSUMPTION", "energy_joules_total", 1e-3, _MANY),
+    _per(_device(156, "TOTAL_ENERGY_CONSUMPTION", "energy_joules_total", 1.0, _MANY), 1e3),
     _device(POWER_LIMIT, "POWER_MGMT_LIMIT BOARD_POWER_LIMIT_REQUESTED_WATTS", "", 1.0, 10_000),
     _device(202, "PCIE_REPLAY_COUNTER PCIE_REPLAY_TOTAL", "pcie_replays", 1.0, _MANY),
-    _device(UTILIZATION, "GPU_UTIL GPU_UTIL_RATIO", "utilization_ratio", 0.01, 100),
+    _per(_device(UTILIZATION, "GPU_UTIL GPU_UTIL_RATIO", "utilization_ratio", 1.0, 100), 100),
     _device(XID_ERRORS, "XID_ERRORS XID_ERROR", "", 1.0, 10_000),
     _violation(240, "POWER", "power_cap"),
     _violation(241, "THERMAL", "thermal"),

@@ -70,7 +70,7 @@ class Values:
             return Absent("error", IMPOSSIBLE)
         if all(field.how == "one" for field, _ in parts):
             (first, _), value = next(iter(parts.items()))
-            return value * first.scale
+            return value * first.scale / first.per
         total = self._totals.setdefault(metric, Total())
         return total.follow({(field.id, link): value for (field, link), value in parts.items()})
 

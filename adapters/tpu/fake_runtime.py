@@ -6,7 +6,7 @@ Apart and shipped, because tests and demonstrations need a workload on machines 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Literal, Self, cast
+from typing import Literal, Self
 
 import grpc
 
@@ -69,7 +69,7 @@ def _answered(workload: FakeWorkload) -> grpc.GenericRpcHandler:
         found = workload.answer(request.metric_name)
         if found is None:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "unknown metric")
-        return cast("wire.MetricResponse", found)  # abort does not return
+        return found  # abort does not return
 
     handler = grpc.unary_unary_rpc_method_handler(
         answer,

@@ -20,11 +20,11 @@ _NODE: Final = "_node"  # behind the name of what is of the node and not of a co
 _TOTAL: Final = "memory_total"
 _ID = re.compile(r"(?:.*-)?(\d{1,4})", re.ASCII)
 
-# The metric of ours, and what leads to its base unit.
+# The metric of ours, and what leads to its base unit by division.
 _METRICS: Final = {
-    "duty_cycle": ("duty_cycle_ratio", 0.01),
-    "tensorcore_utilization": ("tensor_active_ratio", 0.01),
-    "memory_bandwidth_utilization": ("hbm_bandwidth_ratio", 0.01),
+    "duty_cycle": ("duty_cycle_ratio", 100.0),
+    "tensorcore_utilization": ("tensor_active_ratio", 100.0),
+    "memory_bandwidth_utilization": ("hbm_bandwidth_ratio", 100.0),
     "memory_used": ("hbm_used_bytes", 1.0),
 }
 METRICS: Final = tuple(metric for metric, _ in _METRICS.values())
@@ -59,8 +59,8 @@ def _take(shown: Shown, sample: Sample) -> None:
     if name == _TOTAL and shown.memory is None:
         shown.memory = sample.value
     elif name in _METRICS:
-        metric, scale = _METRICS[name]
-        shown.values.setdefault(metric, sample.value * scale)
+        metric, per = _METRICS[name]
+        shown.values.setdefault(metric, sample.value / per)
 
 
 def _number(name: str) -> int | None:

@@ -86,6 +86,8 @@ def test_jobs_and_metrics_outlive_the_agent_and_jobs_no_boot(tmp_path: Path) -> 
     [
         *("", "nonsense", "[]", "{", '{"elements": 3, "metrics": [], "jobs": 1}'),
         '{"elements": {"a": 1}, "metrics": {"m": "x"}, "jobs": {"g": "x"}, "boot": "b"}',
+        '{"metrics": {"m": 1%s, "No": 1.0}, "jobs": {"g": [1, "a\\nb"]}, "boot": "b"}'
+        % ("0" * 400),
         "[" * 100_000,
     ],
 )

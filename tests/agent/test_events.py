@@ -3,15 +3,15 @@ from tessera.agent.events import MOST, Events
 
 
 def test_each_event_is_a_message_of_its_own_that_waits_until_it_is_stored() -> None:
-    events = Events(first=5)
+    events = Events()
     same = Event("config_change", 2.0, "power_cap: 700 → 600", ("gpu-1",))
     first, second = events.say(same), events.say(same)
-    assert (first.id, second.id) == (5, 6)
+    assert (first.id, second.id) == (1, 2)
     assert (first.kind, first.detail, first.at_ns, list(first.scope)) == (
         *("config_change", "power_cap: 700 → 600"),
         *(2_000_000_000, ["gpu-1"]),
     )
-    events.stored([5, 99])
+    events.stored([1, 99])
     assert list(events) == [second]
 
 

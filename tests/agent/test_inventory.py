@@ -134,6 +134,15 @@ def test_what_a_source_says_of_its_metrics_counts() -> None:
     assert interval_of([Live(), Played()], 1.0) == 10.0
 
 
+def test_a_metric_that_is_refreshed_more_seldom_has_an_interval_of_its_own() -> None:
+    rows = default_catalogue()
+    power, clock = rows.of("power_watts"), replace(rows.of("sm_clock_hertz"), refresh=30.0)
+    columns = (power, rows.of("power_watts/spread"), clock)
+    assert intervals_of(columns, 1.0) == (1.0, 30.0)
+    assert intervals_of(columns, 0.1) == (0.1, 30.0)
+    assert intervals_of(columns, 60.0) == (60.0, 60.0)
+
+
 def test_the_version_grows_when_the_inventory_is_another_one(tmp_path: Path) -> None:
     file = tmp_path / "inventory"
     first = survey(ME, [GPU], (), Named())

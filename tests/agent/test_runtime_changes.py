@@ -1,5 +1,6 @@
 """What an agent hears and sees of its host goes up, and outlives it."""
 
+import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from tessera.agent.machine import EACH, Machine
 from tessera.agent.mailbox import Mailbox
 from tessera.agent.runtime import Agent
 from tessera.agent.workload import Workload
+from tessera.proto import decode
 from tessera.settings.clock import ManualClock
 
 from .aggregator import RUNG, Aggregator, aggregator
@@ -113,3 +115,42 @@ async def test_strangers_and_bad_lines_are_among_the_counters(tmp_path: Path) ->
         await ticks(agent, clock, 1)
         counters = agent.vitals().counters
         assert (counters["socket_taken"], counters["socket_strangers"]) == (1, 1)
+
+
+async def pushed_evidence(folder: Path, slow: float) -> dict[str, float]:
+    """Return ln M of the level of each shard after 30 blocks with one push each.
+
+    Steps of the last shard take ``slow`` times as long as those of the others.
+    """
+    metric, clock, workload = "collective_time_seconds", ManualClock(STARTED), programs(folder)
+    (folder / "agent").mkdir()
+    known = {"boot": "", "metrics": {metric: STARTED}}
+    (folder / "agent" / "identity").write_text(json.dumps(known), encoding="utf-8")
+    rng = np.random.default_rng(1)
+    async with aggregator() as serving, host(serving, folder, clock, workload) as agent:
+        for _ in range(30):
+            factor = np.where(np.arange(len(SHARDS)) == len(SHARDS) - 1, slow, 1.0)
+            steps = factor * np.exp(0.01 * rng.normal(size=len(SHARDS)))
+            say(workload, *(f"{metric}:{s:.6f}|g|#device:{i}" for i, s in enumerate(steps)))
+            told = len(serving.up2)
+            await ticks(agent, clock, RUNG)
+            await serving.until(lambda told=told: len(serving.up2) > told)  # type: ignore[misc]  # the number of now
+        shape = (len(SHARDS), len(agent.inventory.metrics))
+        level = decode.up2(serving.up2[-1], "host-0", shape).level
+        column = agent.inventory.metrics.index(metric)
+        return dict(zip(SHARDS, map(float, level[:, column]), strict=True))
+
+
+async def test_a_shard_whose_pushed_steps_take_longer_is_found_by_one_push_a_block(
+    tmp_path: Path,
+) -> None:
+    found = await pushed_evidence(tmp_path, 1.3)
+    assert found.pop(SHARDS[-1]) > np.log(100.0)
+    assert max(found.values()) < np.log(20.0)
+
+
+async def test_shards_whose_pushed_steps_take_as_long_as_each_others_are_not(
+    tmp_path: Path,
+) -> None:
+    found = await pushed_evidence(tmp_path, 1.0)
+    assert max(found.values()) < np.log(20.0)

@@ -1,5 +1,6 @@
 """The source over an exporter: what is fresh, what is stale, who is lost."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -133,8 +134,8 @@ def test_a_host_without_an_exporter_says_so() -> None:
     source = DcgmSource(gone.url)
     with pytest.raises(SourceUnavailable, match="cannot be reached"):
         source.shards()
+    assert "dcgm" not in {thread.name for thread in threading.enumerate()}
     assert source.read(0.0) == []
-    source.close()
 
 
 def test_an_exporter_without_a_gpu_has_nothing() -> None:
