@@ -53,9 +53,9 @@ class AgentSettings(Settings):
     baseline: Path | None = None
     host: Name = ""
     job: Name = ""
-    job_from: Literal["", "kubernetes", "slurm", "slurm-nodes"] = ""
     role: Name = ""
     sku: Name = ""
+    job_from: Literal["", "kubernetes", "slurm", "slurm-nodes"] = ""
     source: str = Field(default="auto", min_length=1, max_length=100)
     recording: Path | None = None
     beneath: str | None = None
