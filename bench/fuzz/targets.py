@@ -6,6 +6,7 @@ Apart from what makes the bytes, because two engines do that: random changes, an
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from ssl import DER_cert_to_PEM_cert
 from tempfile import TemporaryDirectory
 
 from google.protobuf.message import DecodeError
@@ -24,6 +25,7 @@ from tessera.proto import decode, decode_plan
 from tessera.proto.baseline_file import BadBaseline, read_baseline
 from tessera.proto.pack import BadMessage
 from tessera.proto.schema import ingest
+from tessera.settings.certificate import NoCertificate, read_certificate
 from tessera.settings.load import BadSettings, load
 
 CORPUS = Path(__file__).with_name("corpus")
@@ -79,6 +81,7 @@ def _all() -> Iterator[Target]:
     yield Target("baseline", lambda data, _: read_baseline(data), (BadBaseline,))
     yield Target("agent-settings", _file("a.toml", _agent_settings), (BadSettings,))
     yield Target("aggregator-settings", _file("a.toml", _aggregator_settings), (BadSettings,))
+    yield Target("certificate", _certificate, (NoCertificate,))
     yield Target("from-agent", _from_agent, (BadMessage, DecodeError))
     yield Target("from-aggregator", _from_aggregator, (BadMessage, DecodeError))
 
@@ -110,6 +113,10 @@ def _agent_settings(path: Path) -> object:
 
 def _aggregator_settings(path: Path) -> object:
     return load(AggregatorSettings, flags={}, environ={}, file=path)
+
+
+def _certificate(data: bytes, _folder: Path) -> object:
+    return read_certificate(DER_cert_to_PEM_cert(data).encode())
 
 
 def _from_agent(data: bytes, _folder: Path) -> object:
