@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from ssl import DER_cert_to_PEM_cert
 from tempfile import TemporaryDirectory
 
 from google.protobuf.message import DecodeError
@@ -42,6 +43,7 @@ from tessera.proto import decode, decode_plan
 from tessera.proto.baseline_file import BadBaseline, read_baseline
 from tessera.proto.pack import BadMessage
 from tessera.proto.schema import ingest
+from tessera.settings.certificate import NoCertificate, read_certificate
 from tessera.settings.load import BadSettings, load
 
 CORPUS = Path(__file__).with_name("corpus")
@@ -105,6 +107,7 @@ def _all() -> Iterator[Target]:
     yield Target("ici-link", lambda data, _: parse_link(_text(data)), (BadLink,))
     yield Target("xid-classes", _file("xids.toml", read_xids), document)
     yield Target("kernel-log", _kernel_log, ())
+    yield Target("certificate", _certificate, (NoCertificate,))
     yield Target("from-agent", _from_agent, (BadMessage, DecodeError))
     yield Target("from-aggregator", _from_aggregator, (BadMessage, DecodeError))
 
@@ -179,6 +182,10 @@ def _kernel_log(data: bytes, _folder: Path) -> object:
     reader = Reader()
     records = filter(None, map(parse_record, data.split(b"\n")))
     return [reader.read(line, 0.0) for record in records for line in record.lines]
+
+
+def _certificate(data: bytes, _folder: Path) -> object:
+    return read_certificate(DER_cert_to_PEM_cert(data).encode())
 
 
 def _from_agent(data: bytes, _folder: Path) -> object:

@@ -15,6 +15,10 @@ from tessera.agent.metrics import COUNTERS, GAUGES, families
 from tessera.agent.usage import Usage, usage
 from tessera.agent.vitals import Vitals
 from tessera.proto.messages import ShardRow
+from tessera.settings.clock import ManualClock
+
+from .aggregator import RUNG, aggregator
+from .hosts import METRICS, SHARDS, STARTED, driven, planned, ticks
 
 PROMTOOL = shutil.which("promtool") or ""
 FULL = Vitals(
@@ -136,6 +140,26 @@ def test_every_number_that_has_help_is_told() -> None:
 def test_a_family_without_known_samples_is_left_out() -> None:
     assert page([Family.one("tessera_x", "gauge", "X.", nan)]) == ""
     assert page([Family.one("tessera_x", "gauge", "X.", 2.5)]).endswith("tessera_x 2.5\n")
+
+
+async def test_a_running_agent_tells_its_devices_and_how_old_its_evidence_is(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock(STARTED)
+    async with aggregator() as serving, driven(serving.address, tmp_path, clock) as agent:
+        await planned(agent)
+        assert values(agent.vitals(), "tessera_agent_evidence_age_seconds") == []
+        assert await ticks(agent, clock, RUNG) == 1
+        await serving.until(lambda: bool(serving.up2))
+        clock.advance(3.0)
+        told = agent.vitals()
+    assert values(told, "tessera_agent_evidence_age_seconds") == [" 3"]
+    assert values(told, "tessera_device_up") == [f'{{shard="{shard}"}} 1' for shard in SHARDS]
+    assert len(values(told, "tessera_sample_age_seconds")) == len(SHARDS) * len(METRICS)
+    assert values(told, "tessera_agent_source_up") == ['{source="seeded"} 1']
+    info = values(told, "tessera_device_info")[0]
+    assert 'host="host-0",shard="gpu-0",kind="gpu_shard",sku="h200",workload="train"' in info
+    assert values(told, "tessera_agent_up") == [" 1"]
 
 
 def test_this_process_costs_something() -> None:

@@ -137,3 +137,21 @@ async def test_an_aggregator_with_bad_files_opens_nothing(
         async with secured(state, clock, authority, tmp_path / "gone.key"):
             pass
     assert [path.name for path in state.iterdir()] == ["lock"]
+
+
+async def test_a_link_that_others_can_read_is_warned_of_once(tmp_path: Path) -> None:
+    said = {
+        "127.0.0.1:1": settings("127.0.0.1:1"),
+        "192.0.2.1:1": settings("192.0.2.1:1"),
+    }
+    warned = []
+    for address, chosen in said.items():
+        chance = Random(1)  # noqa: S311  chance, not secrets
+        made = Agent(
+            chosen, [Seeded()], ManualClock(1e9), chance, folder=tmp_path / address, paced=False
+        )
+        with capture_logs() as logs:
+            await made.start()
+            await made.stop()
+        warned += [line["aggregator"] for line in logs if "plain text" in line["event"]]
+    assert warned == ["192.0.2.1:1"]
