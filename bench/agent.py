@@ -78,7 +78,12 @@ def polled(poll: Callable[[float], object]) -> tuple[float, float]:
 
 
 def live() -> tuple[float, float]:
-    """Return the milliseconds of processor time that a second of the whole agent takes, and MB."""
+    """Return the milliseconds of processor time that a second of the whole agent takes, and MB.
+
+    It has no aggregator. A host with ``tessera[agent]`` alone has no rich, which the log's library
+    takes up where it finds it: it is hidden here.
+    """
+    sys.modules["rich"] = None  # type: ignore[assignment]  # makes its import fail
     from tessera.adapters.nvidia.devices import NvmlSource  # noqa: PLC0415 - the poller has none
     from tessera.agent.config import AgentSettings  # noqa: PLC0415 - the same
     from tessera.agent.runtime import Agent  # noqa: PLC0415 - the same

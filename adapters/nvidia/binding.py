@@ -5,12 +5,17 @@ it, and none of them holds a call that sets or clears anything.
 """
 
 import ctypes
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import pynvml  # type: ignore[import-untyped]  # it ships no types: this file gives them
 
 from .border import Handle, calls
 from .errors import NOT_FOUND, NvmlFailed
+
+_CHASSIS, _PLACES = slice(20, 36), slice(36, 41)  # bytes of nvmlPlatformInfo_v2_t
+_Bytes = Iterable[int]
 
 _CORRECTED, _SINCE_LOADED, _SRAM = 0, 0, 7  # kind of error, counter that a reload clears, place
 
@@ -182,7 +187,7 @@ def inforom(device: Handle) -> str:
 @calls("nvmlDeviceGetGspFirmwareVersion")
 def gsp_firmware(device: Handle) -> str:
     """Return the version of the firmware of the device's own system processor."""
-    raw: bytes = pynvml.nvmlDeviceGetGspFirmwareVersion(device)  # alone among texts not decoded
+    raw: object = pynvml.nvmlDeviceGetGspFirmwareVersion(device)  # alone among texts not decoded
     return raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)
 
 
@@ -214,10 +219,21 @@ def fabric(device: Handle) -> FabricInfo:
     return FabricInfo(
         state=int(said.state),
         status=int(said.status),
-        cluster=bytes(said.clusterUuid),
+        cluster=bytes(cast("_Bytes", said.clusterUuid)),
         clique=int(said.cliqueId),
         health=int(said.healthMask),
     )
+
+
+@calls("nvmlDeviceGetPlatformInfo")
+def position(device: Handle) -> str:
+    """Return chassis/slot/tray/host/module, where a device stands in its rack; Blackwell on."""
+    said = pynvml.c_nvmlPlatformInfo_v2_t()
+    pynvml.nvmlDeviceGetPlatformInfo(device, ctypes.byref(said))
+    raw = memoryview(said).cast("B")  # the binding gives its numbers as letters
+    chassis = bytes(raw[_CHASSIS]).split(b"\0")[0].decode("ascii", "replace")
+    slot, tray, host, _, module = raw[_PLACES]
+    return f"{chassis}/{slot}/{tray}/{host}/{module}"
 
 
 @calls("nvmlDeviceGetMigMode")

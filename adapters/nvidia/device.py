@@ -16,7 +16,7 @@ from .errors import LOST, NOT_FOUND, REPLACED, WAITS, NvmlFailed, action_of, nam
 from .gauges import SLICE_GAUGES, Gauges
 from .identity import Makeup
 from .sampling import METRICS, SLOW, Sampler
-from .subject import UNSUPPORTED, Rejected, Subject
+from .subject import Rejected, Subject
 
 FIRST_WAIT, LONGEST_WAIT = 5.0, 300.0  # seconds between two attempts to find a lost device
 SLICED: Final = " (MIG)"  # behind the product of a device that is cut: it has other peers
@@ -46,7 +46,7 @@ class Device:
         self._seen = seen
         self._phase = place * _CLOSEST % SLOW
         self._lost_at = self._wait = 0.0
-        self._served: tuple[str, ...] = METRICS  # what it did not refuse
+        self.metrics: tuple[str, ...] = ()  # those that it serves, once all were asked for
         self._begin(handle)
 
     @property
@@ -107,11 +107,11 @@ class Device:
             else:
                 self._wait, self.gone = 0.0, False
                 if self._sampler.slow is not None:
-                    self._served = tuple(r.metric for r in readings if r.value != UNSUPPORTED)
+                    self.metrics = tuple(r.metric for r in readings if _is_served(r))
                 for shard, gauges in self._slices:
                     readings += _of_a_slice(shard, gauges)
                 return readings
-        readings = _lost(self.uuid, self._served, self.code)
+        readings = _lost(self.uuid, self.metrics or METRICS, self.code)
         for shard, _ in self._slices:
             readings += _lost(shard.id, _SLICE_METRICS, self.code)
         return readings
@@ -167,6 +167,10 @@ class Device:
         name = f"{self.uuid}/{one.gpu_instance}/{one.compute_instance}"
         subject = replace(self._subject, uuid=name, handle=one.device)
         return Shard(name, "mig_slice", sku=one.product), Gauges(subject, SLICE_GAUGES)
+
+
+def _is_served(reading: Reading) -> bool:
+    return not (isinstance(reading.value, Absent) and reading.value.kind == "unsupported")
 
 
 def _of_a_slice(shard: Shard, gauges: Gauges) -> list[Reading]:

@@ -5,7 +5,8 @@ have to stop this for a while: it takes no lock, but other profilers may want th
 Hopper and later.
 """
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol, cast
 
 import pynvml  # type: ignore[import-untyped]  # it ships no types: this file gives them
 
@@ -19,6 +20,15 @@ ACTIVITY: Final = {"sm_active_ratio": 2, "tensor_active_ratio": 5, "dram_active_
 FIRST: Final = "first_sample"  # the code of a tick that has no sample before it
 
 _BEYOND: Final = 101.0  # per cent: the monitor's rounding goes a little over
+
+
+class _Metric(Protocol):
+    metricId: int  # noqa: N815 - the binding's name
+    nvmlReturn: int  # noqa: N815 - the binding's name
+    value: float
+
+
+_Table = Sequence[_Metric]
 
 
 @calls("nvmlGpmQueryDeviceSupport")
@@ -49,10 +59,12 @@ def _between(earlier: object, later: object) -> list[tuple[int, float]]:
     asked = pynvml.c_nvmlGpmMetricsGet_t()
     asked.version, asked.numMetrics = pynvml.NVML_GPM_METRICS_GET_VERSION, len(ACTIVITY)
     asked.sample1, asked.sample2 = earlier, later
-    for item, number in zip(asked.metrics, ACTIVITY.values(), strict=False):
+    table = cast("_Table", asked.metrics)
+    items = [table[place] for place in range(len(ACTIVITY))]
+    for item, number in zip(items, ACTIVITY.values(), strict=True):
         item.metricId = number
     pynvml.nvmlGpmMetricsGet(asked)
-    return [(int(i.nvmlReturn), float(i.value)) for i in asked.metrics[: len(ACTIVITY)]]
+    return [(item.nvmlReturn, item.value) for item in items]
 
 
 class Activity:

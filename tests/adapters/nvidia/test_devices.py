@@ -325,3 +325,28 @@ def test_the_source_keeps_every_promise_of_a_source_that_it_makes() -> None:
     source = NvmlSource()
     for promise in (Witness, Identified, Rejecting, Busy, Profiling, Closing):
         assert isinstance(source, promise)
+
+
+def test_the_source_lists_what_its_devices_serve_between_slow_readings_too(
+    library: FakeLibrary,
+) -> None:
+    for device in library.devices:
+        device.codes[POWER] = 3
+    library.devices[3].lost = 15
+    source = opened()
+    assert source.metrics == ()
+    source.read(0.0)
+    source.read(1.0)
+    unsupported = {"power_watts", "pages_retired", "nvlink_packet_errors"}
+    assert set(METRICS) - set(source.metrics) >= unsupported
+    assert {"pcie_replays", "sm_active_ratio", "temperature_celsius"} <= set(source.metrics)
+
+
+def test_a_lost_device_says_nothing_of_what_it_never_served(library: FakeLibrary) -> None:
+    library.devices[0].codes[POWER] = 3
+    source = opened()
+    source.read(0.0)
+    library.devices[0].lost = 15
+    found = {r.metric for r in source.read(1.0) if r.shard == "GPU-0"}
+    assert "power_watts" not in found
+    assert "pcie_replays" in found
