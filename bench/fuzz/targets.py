@@ -3,6 +3,7 @@
 Apart from what makes the bytes, because two engines do that: random changes, and coverage.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,12 +15,22 @@ from google.protobuf.message import DecodeError
 from tessera.adapters.base import Shard
 from tessera.adapters.catalogue import BadDocument, read_catalogue
 from tessera.adapters.exposition import BadExposition, parse
+from tessera.adapters.jobs import jobs_of
+from tessera.adapters.kubernetes import pod_resources_pb2
+from tessera.adapters.kubernetes.pod_resources import held_of
+from tessera.adapters.neuron import sysfs
+from tessera.adapters.neuron.documents import Documents
+from tessera.adapters.neuron.report import BadReport, parse_report
+from tessera.adapters.neuron.tally import Tally
 from tessera.adapters.nvidia.dcgm_facts import Conditions
 from tessera.adapters.nvidia.dcgm_page import devices_of
 from tessera.adapters.nvidia.dcgm_values import Values
 from tessera.adapters.nvidia.xid import classify
 from tessera.adapters.recording import BadRecording
 from tessera.adapters.recording_read import read_recording, read_truth
+from tessera.adapters.slurm import show
+from tessera.adapters.slurm.hostlist import BadHostlist
+from tessera.adapters.slurm.wiring import parse_wiring
 from tessera.adapters.topology.model import BadTopology
 from tessera.adapters.topology.static import read_topology
 from tessera.adapters.tpu import tpu_metric_service_pb2
@@ -101,6 +112,11 @@ def _all() -> Iterator[Target]:
     yield Target("tpu-plugin", _tpu_plugin, (BadExposition,))
     yield Target("tpu-runtime", _tpu_runtime, (DecodeError,))
     yield Target("ici-link", lambda data, _: parse_link(_text(data)), (BadLink,))
+    yield Target("neuron-monitor", _neuron_monitor, (BadReport,))
+    yield Target("neuron-files", _neuron_files, ())
+    yield Target("pod-resources", _pod_resources, (DecodeError,))
+    yield Target("slurm-json", _slurm_json, (show.BadShow, ValueError, RecursionError))
+    yield Target("slurm-text", _slurm_text, (BadHostlist,))
     yield Target("from-agent", _from_agent, (BadMessage, DecodeError))
     yield Target("from-aggregator", _from_aggregator, (BadMessage, DecodeError))
 
@@ -169,6 +185,35 @@ def _tpu_runtime(data: bytes, _folder: Path) -> object:
     gauges = gauges_of(tpu_metric_service_pb2.MetricResponse.FromString(data))
     told = Told("answers", gauges={HBM_USED: gauges, DUTY_CYCLE: gauges})
     return place([told, told], chips=4, cores=2)
+
+
+def _neuron_monitor(data: bytes, _folder: Path) -> object:
+    """Read a stream as the source does, to its values."""
+    tally = Tally()
+    for at, document in enumerate(Documents().feed(data)):
+        tally.take(parse_report(document), float(at))
+    return tally.fresh()
+
+
+def _neuron_files(data: bytes, _folder: Path) -> object:
+    text = _text(data)
+    return sysfs.parse_power(text), sysfs.parse_indices(text), sysfs.parse_components(text)
+
+
+def _pod_resources(data: bytes, _folder: Path) -> object:
+    listed = pod_resources_pb2.ListPodResourcesResponse.FromString(data)
+    return jobs_of(tuple(held_of(listed, cores=8)), ("gpu-0", "gpu-1"))
+
+
+def _slurm_json(data: bytes, _folder: Path) -> object:
+    answer = json.loads(data)
+    jobs = show.parse_jobs(answer)
+    return show.parse_nodes(answer), jobs_of(show.held_by(jobs, "acc-07", whole=True), ("gpu-0",))
+
+
+def _slurm_text(data: bytes, _folder: Path) -> object:
+    text = _text(data)
+    return show.parse_node_text(text), parse_wiring(text)
 
 
 def _from_agent(data: bytes, _folder: Path) -> object:
