@@ -26,10 +26,12 @@ COUNTERS: Final = {
     "links": "Links to the aggregator that came about.",
     "bad_messages": "Messages of the aggregator that made no sense.",
     "records_unwritten": "Records of evidence that the disk did not take.",
+    "history_blocks_unwritten": "Blocks that the disk did not take: kept in memory.",
+    "history_words_unwritten": "Facts, events and gaps that the disk did not take.",
 }
 GAUGES: Final = {
-    "spool_blocks": "Blocks on disk that the aggregator has not stored yet.",
-    "spool_bytes": "Bytes of the disk that they take.",
+    "spool_bytes": "Bytes on disk of blocks that the aggregator may not have stored yet.",
+    "spool_limit_bytes": "Bytes from which on the oldest of these blocks are dropped.",
 }
 
 

@@ -160,6 +160,9 @@ async def test_a_running_agent_tells_its_devices_and_how_old_its_evidence_is(
     info = values(told, "tessera_device_info")[0]
     assert 'host="host-0",shard="gpu-0",kind="gpu_shard",sku="h200",workload="train"' in info
     assert values(told, "tessera_agent_up") == [" 1"]
+    (waiting,) = values(told, "tessera_agent_spool_bytes")
+    (limit,) = values(told, "tessera_agent_spool_limit_bytes")
+    assert 0 < float(waiting) < float(limit)
 
 
 def test_this_process_costs_something() -> None:
