@@ -15,6 +15,8 @@ from .vitals import Vitals
 AGENT: Final = "tessera_agent_"
 DROPPED: Final = "_dropped"  # ends counters of what was lost, by what
 
+SEEN: Final = 90.0  # seconds: three times that of the slowest exporters in use
+
 COUNTERS: Final = {
     "ticks": "Ticks taken.",
     "ticks_discarded": "Ticks not taken because the clock was set back.",
@@ -72,9 +74,9 @@ def _devices(vitals: Vitals) -> Iterator[Family]:
     yield Family(
         "tessera_device_up",
         "gauge",
-        "Whether any counter of a shard had a value lately.",
+        "Whether any counter of a shard had a value within 90 seconds.",
         tuple(
-            ({"shard": shard}, float(newest.get(shard, nan) <= vitals.late))
+            ({"shard": shard}, float(newest.get(shard, nan) <= max(SEEN, vitals.late)))
             for shard in sorted(listed)
         ),
     )
