@@ -24,11 +24,25 @@ class Ring:
         self, shards: tuple[str, ...], metrics: tuple[str, ...], ticks: int = TICKS
     ) -> None:
         """Take rows, columns and how many ``ticks`` are kept."""
+        self._shards = shards
         self._rows = {shard: i for i, shard in enumerate(shards)}
         self._metrics = metrics
         self._at = np.full(ticks, np.nan)
         self._values = np.full((ticks, len(shards), len(metrics)), np.nan, dtype=np.float32)
         self._next = 0
+
+    def carried(self, shards: tuple[str, ...], metrics: tuple[str, ...]) -> "Ring":
+        """Return a ring of other rows and columns that holds the ticks of those in both."""
+        made = Ring(shards, metrics, len(self._at))
+        made._at[:], made._next = self._at, self._next  # noqa: SLF001 - of this class
+        rows = [i for i, shard in enumerate(self._shards) if shard in made._rows]  # noqa: SLF001 - as above
+        columns = [j for j, metric in enumerate(self._metrics) if metric in metrics]
+        to_rows = [made._rows[self._shards[i]] for i in rows]  # noqa: SLF001 - as above
+        to_columns = [metrics.index(self._metrics[j]) for j in columns]
+        every = np.arange(len(self._at))
+        there = np.ix_(every, to_rows, to_columns)
+        made._values[there] = self._values[np.ix_(every, rows, columns)]  # noqa: SLF001 - as above
+        return made
 
     def push(self, at: float, values: Floats) -> None:
         """Keep the raw ``values`` (S, M) of the tick at ``at`` Unix seconds, growing."""
