@@ -314,7 +314,7 @@ class Evidence:
         streams.adopt_counts(odds, self._own_epochs(epoch, plan))
 
     def _own_epochs(self, epoch: Ints, plan: Plan) -> Ints:
-        """Return the streams' epochs (S, M): the latest of their cell's, their shard's, their own."""
+        """Return the streams' epochs (S, M): the latest of cell's, shard's and their own."""
         own = np.zeros(self._shape, dtype=np.int64)
         for i, shard in enumerate(self.inventory.shards):
             of_columns = plan.metric_epochs.get(shard.id, {})

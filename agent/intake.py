@@ -71,9 +71,9 @@ class Intake:
     def inherit(self, former: "Intake", move: Succession) -> None:
         """Take over what ``former`` has of blocks that stand open, of what is the same in both."""
         kept = {name for name, to in zip(move.before.metrics, move.columns, strict=True) if to >= 0}
-        names = former._columns  # noqa: SLF001 - of this class
-        read = np.array([self._columns.get(n, -1) if n in kept else -1 for n in names], dtype=np.int64)
-        self._rates.inherit(former._rates, len(self._rows), move.rows, read)  # noqa: SLF001 - as above
+        here = {name: j for name, j in self._columns.items() if name in kept}
+        read = np.array([here.get(name, -1) for name in former.read], dtype=np.int64)
+        self._rates.inherit(former._rates, len(self._rows), move.rows, read)  # noqa: SLF001 - of this class
         self._fold.inherit(former._fold, move.rows, read)  # noqa: SLF001 - as above
 
     def matrix(self, readings: Iterable[Reading]) -> tuple[Floats, Absences]:

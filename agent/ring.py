@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..proto.messages import RawTicks
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 TICKS: Final = 600
 MOST_BYTES: Final = 256 * 1024  # of one answer, times and values together
@@ -34,14 +35,12 @@ class Ring:
     def carried(self, shards: tuple[str, ...], metrics: tuple[str, ...]) -> "Ring":
         """Return a ring of other rows and columns that holds the ticks of those in both."""
         made = Ring(shards, metrics, len(self._at))
-        made._at[:], made._next = self._at, self._next  # noqa: SLF001 - of this class
-        rows = [i for i, shard in enumerate(self._shards) if shard in made._rows]  # noqa: SLF001 - as above
-        columns = [j for j, metric in enumerate(self._metrics) if metric in metrics]
-        to_rows = [made._rows[self._shards[i]] for i in rows]  # noqa: SLF001 - as above
-        to_columns = [metrics.index(self._metrics[j]) for j in columns]
+        made._at[:], made._next = self._at, self._next
         every = np.arange(len(self._at))
-        there = np.ix_(every, to_rows, to_columns)
-        made._values[there] = self._values[np.ix_(every, rows, columns)]  # noqa: SLF001 - as above
+        rows, to_rows = _common(self._shards, shards)
+        columns, to_columns = _common(self._metrics, metrics)
+        kept = self._values[np.ix_(every, rows, columns)]
+        made._values[np.ix_(every, to_rows, to_columns)] = kept
         return made
 
     def push(self, at: float, values: Floats) -> None:
@@ -64,3 +63,11 @@ class Ring:
         size = self._at.itemsize + self._values.itemsize * len(self._metrics)
         order = order[-(MOST_BYTES // size) :]
         return RawTicks(shard, self._metrics, self._at[order], self._values[order, row])
+
+
+def _common(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[Ints, Ints]:
+    """Return where the names that both have stand in each."""
+    place = {name: i for i, name in enumerate(after)}
+    pairs = [(i, place[name]) for i, name in enumerate(before) if name in place]
+    both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return both[:, 0], both[:, 1]

@@ -23,7 +23,7 @@ from ..proto.schema import ingest
 from ..settings.clock import Clock
 from ..settings.folder import Folder
 from ..settings.logs import rfc3339
-from .assembly import Parts, assemble, link
+from .assembly import Parts, assemble, link, numbered
 from .config import AgentSettings
 from .evidence import Evidence
 from .exchange import Exchange
@@ -95,7 +95,7 @@ class Agent:
     @property
     def inventory(self) -> Inventory:
         """Return what the host has."""
-        return self._parts.inventory
+        return self._parts.exchange.inventory
 
     async def start(self) -> None:
         """Find out who we are and what we have, take up evidence, and begin to connect.
@@ -124,9 +124,9 @@ class Agent:
         self._log.info(
             "agent started",
             host=parts.identity.host,
-            shards=len(parts.inventory.shards),
-            metrics=len(parts.inventory.metrics),
-            inventory=parts.inventory.version,
+            shards=len(self.inventory.shards),
+            metrics=len(self.inventory.metrics),
+            inventory=self.inventory.version,
             evidence="resumed" if parts.ledger.resumed else parts.ledger.lost or "new",
         )
         self._tasks.append(asyncio.create_task(self._keep_linked()))
@@ -149,12 +149,14 @@ class Agent:
         self._number = number
         sample = await self._sampler.ask(at)
         self._note(at, sample)
-        values, absences = self._parts.intake.matrix(sample.readings)
+        exchange = self._parts.exchange
+        values, absences = exchange.intake.matrix(sample.readings)
         self._counts.update(unsupported=absences.unsupported, impossible=absences.impossible)
         self._counts.update(failed=sum((absences.failed or {}).values()), ticks=1)
-        self._parts.ring.push(at, values)
-        sent = self._send(self._parts.intake.push(at, values))
+        exchange.ring.push(at, values)
+        sent = self._send(exchange.intake.push(at, values))
         self._ticked = self._clock.monotonic()
+        await self._look_again(sample)
         if not self._paced:
             self._beat()
         if self._keeper is not None:
@@ -235,6 +237,21 @@ class Agent:
         for name, error in sample.failed:
             self._counts["sources_failed"] += 1
             self._say(f"source {name} failed: {type(error).__name__}: {error}")
+
+    async def _look_again(self, sample: Sample) -> None:
+        """Take note of what the readings are of; now and then, announce what has changed."""
+        resurvey = self._parts.resurvey
+        resurvey.note(sample.readings)
+        if not resurvey.due:
+            return
+        try:
+            found = resurvey.look(await self._sampler.shards())
+            if found is not None:
+                exchange = self._parts.exchange
+                exchange.announce(numbered(found, self._folder.path, exchange.version))
+                resurvey.believe(found)
+        except (ValueError, OSError) as bad:
+            self._say(f"what this host has by now is not followed: {bad}")
 
     def _send(self, blocks: Sequence[Block]) -> int:
         """Offer ``blocks``; those that complete while the link is down are counted and gone."""

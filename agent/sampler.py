@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import TypeAlias
 
-from ..adapters.base import CounterSource, Reading
+from ..adapters.base import CounterSource, Reading, Shard
 
 Answer: TypeAlias = ThreadsFuture[list[Reading]]
+Listing: TypeAlias = ThreadsFuture[tuple[Shard, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class _Worker:
 
     def __init__(self, source: CounterSource) -> None:
         self.source = source
-        self._asked: Answer | None = None
+        self._asked: Answer | Listing | None = None
         self._loop: AbstractEventLoop | None = None
 
     def free(self) -> bool:
@@ -42,6 +43,12 @@ class _Worker:
         self._asked = asyncio.run_coroutine_threadsafe(self._read(at), self._running())
         return self._asked
 
+    def enumerate(self) -> Listing:
+        """Ask which shards there are."""
+        listing = asyncio.run_coroutine_threadsafe(self._shards(), self._running())
+        self._asked = listing
+        return listing
+
     def stop(self) -> None:
         """Let the thread end once its call returns; it does not keep the program alive."""
         if self._loop is not None:
@@ -50,6 +57,9 @@ class _Worker:
 
     async def _read(self, at: float) -> list[Reading]:
         return list(self.source.read(at))
+
+    async def _shards(self) -> tuple[Shard, ...]:
+        return tuple(self.source.shards())
 
     def _running(self) -> AbstractEventLoop:
         if self._loop is None:
@@ -104,13 +114,35 @@ class Sampler:
                 readings += answer.result()
         return Sample(tuple(readings), tuple(silent), tuple(failed))
 
+    async def shards(self) -> dict[str, tuple[Shard, ...]]:
+        """Return the shards of now by source, of those that answer in time and have any."""
+        if self._budget is None:
+            asked = [(w.source.name, _listed(w.source)) for w in self._workers]
+            return {name: found for name, found in asked if found is not None}
+        listings = {w.source.name: w.enumerate() for w in self._workers if w.free()}
+        waiting = [asyncio.wrap_future(listing) for listing in listings.values()]
+        for answer in waiting:
+            answer.add_done_callback(_look_at)
+        if waiting:
+            await asyncio.wait(waiting, timeout=self._budget)
+        pairs = zip(listings, waiting, strict=True)
+        sound = [(n, a) for n, a in pairs if a.done() and a.exception() is None]
+        return {name: answer.result() for name, answer in sound}
+
     def stop(self) -> None:
         """End the threads of sources that answer, and leave those that hang behind."""
         for worker in self._workers:
             worker.stop()
 
 
-def _look_at(answer: Future[list[Reading]]) -> None:
+def _listed(source: CounterSource) -> tuple[Shard, ...] | None:
+    try:
+        return tuple(source.shards())
+    except Exception:  # noqa: BLE001  whatever it is, the shards known so far stay
+        return None
+
+
+def _look_at(answer: Future[list[Reading]] | Future[tuple[Shard, ...]]) -> None:
     """Look at an error that comes too late for its tick, or asyncio complains that nobody did."""
     if not answer.cancelled():
         answer.exception()

@@ -61,7 +61,8 @@ class Succession:
     @property
     def ended(self) -> Bools:
         """Return which streams (S, M) before do not go on."""
-        return (self.rows == GONE)[:, None] | (self.columns == GONE)[None, :]
+        ended: Bools = (self.rows == GONE)[:, None] | (self.columns == GONE)[None, :]
+        return ended
 
     def table(self, values: Float32s) -> Float32s:
         """Return ``values`` (S, M) before as they stand after, NaN for what is new."""
@@ -75,8 +76,8 @@ class Succession:
         was = {shard.id: _likeness(shard) for shard in self.before.shards}
         now = {shard.id: _likeness(shard) for shard in self.after.shards}
         yield from _come_and_gone("shard", list(was), list(now))
-        other = [(name, was[name], now[name]) for name in now if was.get(name, now[name]) != now[name]]
-        yield from (f"shard {name} is {after}, it was {before}" for name, before, after in other)
+        for name in (n for n in now if was.get(n, now[n]) != now[n]):
+            yield f"shard {name} is {now[name]}, it was {was[name]}"
         read, reads = dict(_read(self.before)), dict(_read(self.after))
         yield from _come_and_gone("metric", list(read), list(reads))
         for name in (n for n in reads if read.get(n, reads[n]) != reads[n]):

@@ -89,7 +89,7 @@ class Warm:
         )
 
     def follow(self, move: Succession) -> None:
-        """Let what is still offered stand where its streams do; shards that are new have nothing."""
+        """Let what is still offered stand where its streams do; new shards have nothing."""
         absent = ["their shards are not in it"] * move.shape[0]
         for was, now in enumerate(move.rows.tolist()):
             if now >= 0:

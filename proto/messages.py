@@ -135,8 +135,8 @@ class Plan:
     is the first block under this plan, a rung that is not there obeys at once. ``epochs`` by shard
     id: a stream's epoch is the larger of that and its cell's. ``direction`` is each metric's bad
     side in {-1, 0, 1}; ``held`` rows with an open verdict, by id. ``born`` by shard id is the epoch
-    with which it last began to learn anew; ``metric_epochs`` by shard id and column are later epochs
-    of some columns. ``inventory`` is the version that the receiving host is to follow.
+    with which it last began to learn anew; ``metric_epochs`` by shard id and column are those of
+    single columns. ``inventory`` is the version that the receiving host is to follow.
     """
 
     id: int
