@@ -181,6 +181,7 @@ class Hosts:
 
     def forget_gone(self) -> None:
         """Leave out hosts that were silent for a week; the fleet is due to be formed without."""
+        self._assembly.expire(self._clock.monotonic())
         for host in self._liveness.gone(FORGOTTEN_AFTER):
             self._assembly.forget([host], self._clock.monotonic())
             self._know_no_more(host)

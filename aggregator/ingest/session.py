@@ -31,7 +31,8 @@ class Session:
         self.host = host
         self.instance = instance
         self.bucket = bucket
-        self.inventory: Inventory | None = None
+        self.inventory: Inventory | None = None  # that its messages follow
+        self.announced: Inventory | None = None  # that they will follow once there is a plan for it
         self.plan = 0  # the newest that was sent
         self.asked_inventory = False
         self.sent = self.received = self.dropped = self.unread = self.refused = 0

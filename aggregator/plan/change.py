@@ -244,9 +244,14 @@ class ChangeBook:
             self._fallen.append(Fallen(self._scope(cell), cell.calibration))
         return fell
 
-    def forget(self, rows: Ints) -> None:
-        """Take ``rows`` for streams that begin anew: their baseline is to come again."""
+    def forget(self, rows: Ints, columns: Ints | None = None) -> None:
+        """Take ``rows`` for streams that begin anew: their baseline is to come again.
+
+        Of all ``columns`` if None.
+        """
         for cell in self.cells.values():
+            if columns is not None and cell.column not in columns:
+                continue
             cell.known.difference_update(rows.tolist())
 
     def hear_long_run(self, rung: int, variance: Floats, scores: Ints) -> bool:
