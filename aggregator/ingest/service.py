@@ -199,9 +199,10 @@ class IngestService:
         if inventory.host != session.host:
             what = f"is {inventory.host!r:.60}, but the stream is of {session.host!r:.60}"
             raise BadMessage(("Inventory", "host"), what)
-        session.asked_inventory = False
         held = session.inventory
-        if former or held is None or held.version == inventory.version:
+        followed = (session.asked_inventory, None if held is None else held.version)
+        session.asked_inventory = None
+        if former or held is None or inventory.version in followed:
             session.inventory = inventory
             if former:
                 return
@@ -219,8 +220,8 @@ class IngestService:
         held = session.inventory
         if held is None or held.version != up.inventory:
             session.refused += 1
-            if not session.asked_inventory:  # asked once, not for each message on its way
-                session.asked_inventory = True
+            if session.asked_inventory is None:  # asked once, not for each message on its way
+                session.asked_inventory = up.inventory
                 need = ingest.NeedInventory(version=up.inventory)
                 session.send(ingest.FromAggregator(need_inventory=need))
             return
