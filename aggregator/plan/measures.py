@@ -6,11 +6,12 @@ decide what is the same: a metric that keeps its name may still be another numbe
 
 from collections.abc import Mapping
 
+from ...adapters.metric import split
 from ..state.fleet import Fleet
 from ..state.move import Move
 from .joint import joint_column
 
-Columns = list[tuple[int, str]]  # of the fleet, and in words what each is and was
+Columns = list[tuple[int, str]]  # of the fleet, and in words what each is; "" says a metric's own
 
 
 def remeasured(move: Move) -> Mapping[str, Columns]:
@@ -23,7 +24,8 @@ def remeasured(move: Move) -> Mapping[str, Columns]:
     for host, now in move.after.schemas.items():
         was = move.before.schemas.get(host, {})
         other = [name for name in now if now[name] and was.get(name, "") not in ("", now[name])]
-        columns = [(column[n], f"{now[n]} now, it was {was[n]}") for n in other if n in column]
+        words = {n: f"{n} is {now[n]} now, it was {was[n]}" for n in other if split(n)[1] == "mean"}
+        columns = [(column[n], words.get(n, "")) for n in other if n in column]
         if columns:
             found[host] = columns + _joint(move.after, host)
     return found
@@ -33,4 +35,4 @@ def _joint(fleet: Fleet, host: str) -> Columns:
     column = joint_column(fleet.metrics)
     if column is None or fleet.metrics[column].name not in fleet.reported[host]:
         return []
-    return [(column, "made of others")]
+    return [(column, "")]

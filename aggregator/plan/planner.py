@@ -194,7 +194,7 @@ class Planner:
         again = np.zeros(len(self._fleet.rows), dtype=np.bool_)
         for host, columns in remeasured(move).items():
             rows = self._fleet.hosts[host]
-            why = "; ".join(f"{self._fleet.metrics[j].name} is {said}" for j, said in columns)
+            why = "; ".join(words for _, words in columns if words) or "its scores are others"
             places = np.array([j for j, _ in columns], dtype=np.int64)
             self._column_epochs[np.ix_(rows, places)] = self.epochs.begin(f"host={host}", why)
             self.change.forget(rows, places)
