@@ -54,7 +54,7 @@ class Changing:
 
 
 def _cut(shard: Shard, names: Iterable[str]) -> list[Shard]:
-    return [replace(shard, id=name, kind="mig_shard", sku=f"{shard.sku}-slice") for name in names]
+    return [replace(shard, id=name, kind="mig_slice", sku=f"{shard.sku}-slice") for name in names]
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Fleet:
     async def played(
         self, folder: Path, change: Callable[["Fleet"], None], at: int, ticks: int
     ) -> Played:
-        """Let ``ticks`` pass, with a ``change`` after ``at`` of them; return what has come of it."""
+        """Let ``ticks`` pass, with a ``change`` after ``at`` of them; return what comes of it."""
         async with self.live(folder) as fleet:
             done = await run(fleet, at)
             change(self)
