@@ -105,7 +105,9 @@ async def test_a_shard_that_left_keeps_its_evidence_and_its_place_and_is_shown_g
         remove(plain)
         await run(fleet, 12)
         after = told(fleet, [])
-        view = console.View.FromString(fleet.aggregator.hub.newest or b"")
+        newest = fleet.aggregator.hub.newest
+        assert newest is not None
+        view = console.View.FromString(newest.for_reader(0))
         shown = dict(zip([r.id for r in view.layout.rows], view.state, strict=True))
         assert SHARD not in [row.id for row in fleet.agents[HOST].inventory.shards]
     of_shard = {k: v for k, v in before.values.items() if k[2] == SHARD}
