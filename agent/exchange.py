@@ -183,7 +183,7 @@ class Exchange:
             self._log.warning("bad message of the aggregator", reason=str(bad))
 
     def beat(self) -> None:
-        """Send a heartbeat if it is due, and with it each 30 s the facts that nobody stored."""
+        """Send a heartbeat if it is due, and with it each 30 s what nobody has answered yet."""
         now = self._clock.monotonic()
         if now < self._beat_at:
             return
@@ -195,12 +195,15 @@ class Exchange:
         )
         if self.send(ingest.FromAgent(heartbeat=beat)):
             self._beat_at = now + self._heartbeat
-            self._repeat_facts(now)
+            self._repeat(now)
 
-    def _repeat_facts(self, now: float) -> None:
+    def _repeat(self, now: float) -> None:
+        """Say again which facts nobody stored, and which inventory still has no plan."""
         if now < self._repeat_at:
             return
         self._repeat_at = now + REPEAT
+        if self._next is not None:  # it may have been refused for a reason that is gone by now
+            self.send(ingest.FromAgent(inventory=encode.inventory(self._next.inventory)))
         for fact in islice(self._facts, MOST_REPEATED):
             self.send(ingest.FromAgent(fact=fact))
 

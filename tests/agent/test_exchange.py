@@ -203,3 +203,15 @@ def test_raw_ticks_of_what_stays_are_there_after_a_change(tmp_path: Path) -> Non
     gone, there = (m.raw_ticks for m in sent if m.HasField("raw_ticks"))
     assert "has no shard" in gone.refused
     assert decode.raw_ticks(there).at.tolist() == [STARTED]
+
+
+def test_an_inventory_without_a_plan_is_announced_again_each_half_minute(tmp_path: Path) -> None:
+    clock = ManualClock(STARTED)
+    exchange, sent = linked(tmp_path, Facts(), clock)
+    planned(exchange, HOST)
+    exchange.announce(SURVEYED)
+    beats(exchange, clock, 70)
+    assert inventories(sent) == [(2, False)] * 3
+    planned(exchange, GONE, 2)
+    beats(exchange, clock, 70)
+    assert len(inventories(sent)) == 3
