@@ -16,11 +16,14 @@ from ..adapters.base import CounterSource
 from ..adapters.catalogue import default_catalogue
 from ..proto.baseline_file import BadBaseline, load_baseline
 from ..proto.messages import Inventory
+from ..settings.address import is_loopback
 from ..settings.clock import Clock
 from ..settings.folder import Folder, unwritable
+from ..settings.tls import BadTls, Tls, client_tls
 from .backoff import Backoff
 from .checkpoint import Checkpoints
 from .config import AgentSettings
+from .events import Events
 from .exchange import Desk, Exchange
 from .facts import Facts
 from .identity import Identity, identify
@@ -36,7 +39,8 @@ from .inventory import (
 from .ledger import Ledger, open_ledger
 from .resurvey import Resurvey, Surveyed, Surveyor
 from .ring import Ring
-from .sampler import Sampler
+from .sampler import Sample, Sampler
+from .spool import Spool
 from .uplink import Speaker, Uplink
 from .warm import Warm
 
@@ -55,6 +59,8 @@ class Parts:
     ledger: Ledger
     exchange: Exchange
     resurvey: Resurvey
+    spool: Spool
+    first: Sample  # what the sources said when they were asked for their metrics
 
 
 async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not the agent's own
@@ -64,6 +70,7 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     sampler: Sampler,
     folder: Folder,
     facts: Facts,
+    events: Events,
     clock: Clock,
     random: Random,
 ) -> Parts:
@@ -72,30 +79,36 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     Raises ``BadFolder``, ``BadStart`` and ``SourceUnavailable``, each one line.
     """
     identity = identify(settings.host, random)
-    shards = [shard for source in sources for shard in source.shards()]
+    there = [shard for source in sources for shard in source.shards()]
     interval = interval_of(sources, settings.tick_seconds)
     shipped = replace(default_catalogue(), scores=settings.scores)
     said = Named(settings.job, settings.role, settings.sku)
     surveyor = Surveyor(identity, sources, said, shipped, interval)
-    sample = await sampler.ask(clock.now())
-    names = yielded(sample.readings, sources)
+    surveyor.place(there)
+    first = await sampler.ask(clock.now())
+    names = yielded(first.readings, sources)
     _refuse_nothing(names, surveyor)
     try:
-        found = surveyor.of(shards, names | metrics_before(folder.path / INVENTORY, shards))
+        found = surveyor.of(there, names | metrics_before(folder.path / INVENTORY, there))
     except ValueError as bad:
         raise BadStart(str(bad)) from None
-    resurvey = Resurvey(surveyor, clock, found)
     warm = _warm(settings.baseline, found.inventory)
     inventory, ledger = _take_up(found.inventory, folder, clock.now(), warm)
+    spool = Spool(folder.path, settings.spool_bytes, clock.monotonic)
+    try:
+        spool.load(clock.now(), facts, events)
+    except OSError as fault:
+        raise unwritable(folder.path, fault) from None
     now = surveyor.again(ledger.evidence.inventory)
     intake = now.intake()
     ring = Ring(tuple(shard.id for shard in now.inventory.shards), intake.read)
+    desk = Desk(ledger, intake, ring, facts, events, spool)
     before = ledger.evidence.inventory
-    exchange = Exchange(identity, before, Desk(ledger, intake, ring, facts), clock, __version__)
+    exchange = Exchange(identity, before, desk, clock, __version__)
     if inventory is not before:
         exchange.announce(replace(found, inventory=inventory))
     exchange.follow()
-    return Parts(identity, ledger, exchange, resurvey)
+    return Parts(identity, ledger, exchange, Resurvey(surveyor, clock, found), spool, first)
 
 
 def numbered(found: Surveyed, folder: Path, above: int) -> Surveyed:
@@ -106,10 +119,30 @@ def numbered(found: Surveyed, folder: Path, above: int) -> Surveyed:
     return replace(found, inventory=with_version(found.inventory, folder / INVENTORY, above))
 
 
-def link(target: str, speaker: Speaker, clock: Clock, random: Random, *, paced: bool) -> Uplink:
-    """Return the link to the aggregator at ``target``; ``paced`` as the runtime is."""
+def link(
+    settings: AgentSettings, speaker: Speaker, clock: Clock, random: Random, *, paced: bool
+) -> Uplink:
+    """Return the link to the aggregator; ``paced`` as the runtime is. Raises ``BadStart``."""
     backoff = Backoff(random) if paced else Backoff(random, *DRIVEN_WAIT)
-    return Uplink(target, speaker, clock, backoff)
+    try:
+        tls = link_tls(settings, clock)
+    except BadTls as bad:
+        raise BadStart(str(bad)) from None
+    if tls is None and not is_loopback(settings.aggregator):
+        warning = "this link is plain text: whoever is on the way can read and forge it; set tls_ca"
+        structlog.get_logger("agent").warning(warning, aggregator=settings.aggregator)
+    return Uplink(settings.aggregator, speaker, clock, backoff, tls)
+
+
+def link_tls(settings: AgentSettings, clock: Clock) -> Tls | None:
+    """Return what the link is secured with, read and checked; raise ``BadTls``."""
+    return client_tls(
+        settings.tls_ca,
+        settings.tls_cert,
+        settings.tls_key,
+        name=settings.tls_server_name,
+        clock=clock,
+    )
 
 
 def _refuse_nothing(names: Collection[str], surveyor: Surveyor) -> None:

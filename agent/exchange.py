@@ -20,6 +20,7 @@ from ..proto.schema import MAJOR, MINOR, ingest
 from ..settings.clock import Clock
 from ..settings.logs import rfc3339
 from .clock_offset import ClockOffset
+from .events import Events
 from .facts import Facts
 from .fold import Block
 from .identity import Identity
@@ -27,11 +28,13 @@ from .intake import Intake
 from .ledger import Ledger
 from .resurvey import Surveyed
 from .ring import Ring
+from .spool import Spool
 from .succession import Succession
 
 HEARTBEAT: Final = 5.0  # seconds, unless the aggregator wishes another number
 REPEAT: Final = 30.0  # seconds after which facts that nobody has stored are said again,
 MOST_REPEATED: Final = 100  # but no more at once: they share a bounded queue with block values
+PAST_SINCE: Final = 1  # minor version of an aggregator that takes history
 NS: Final = 1_000_000_000
 
 Send = Callable[[ingest.FromAgent], bool]
@@ -39,12 +42,14 @@ Send = Callable[[ingest.FromAgent], bool]
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the exchange works on: the host's evidence, its intake, its ring and its facts."""
+    """What the exchange works on: the host's evidence, ticks, facts and events, and its spool."""
 
     ledger: Ledger
     intake: Intake
     ring: Ring
     facts: Facts
+    events: Events
+    spool: Spool
 
 
 class Exchange:
@@ -68,6 +73,9 @@ class Exchange:
         self._intake = desk.intake
         self._ring = desk.ring
         self._facts = desk.facts
+        self._events = desk.events
+        self._spool = desk.spool
+        self._takes_past = False  # an aggregator of minor version 0 knows no history
         self._clock = clock
         self._software = software
         self._shape = (len(inventory.shards), len(inventory.metrics))
@@ -111,7 +119,9 @@ class Exchange:
         self.send(ingest.FromAgent(inventory=encode.inventory(found.inventory)))
 
     def follow(self) -> None:
-        """Let the intake fold what the plan needs."""
+        """Let the intake fold what the plan needs, and the spool name what its blocks follow."""
+        message = encode.inventory(self._inventory).SerializeToString()
+        self._spool.follow(self._inventory.version, message)
         self._intake.watch(self._ledger.evidence.columns())
 
     def hello(self) -> ingest.Hello:
@@ -131,10 +141,12 @@ class Exchange:
         )
 
     def greeting(self, welcome: ingest.Welcome) -> Iterator[ingest.FromAgent]:
-        """Yield inventory, last evidence of each rung, and facts that nobody has stored."""
+        """Yield inventory, last evidence of each rung, facts and events that nobody has stored."""
         if welcome.heartbeat_seconds > 0:
             self._heartbeat = welcome.heartbeat_seconds
         self._beat_at = 0.0
+        self._takes_past = welcome.minor >= PAST_SINCE
+        self._spool.linked()
         self._repeat_at = self._clock.monotonic() + REPEAT
         yield self._inventory_message()  # ahead of the evidence that follows it
         for _, up2 in sorted(self._ledger.last.items()):
@@ -144,6 +156,8 @@ class Exchange:
             yield ingest.FromAgent(inventory=encode.inventory(self._next.inventory))
         for fact in self._facts:
             yield ingest.FromAgent(fact=fact)
+        for event in self._events:
+            yield ingest.FromAgent(event=event)
 
     def offer(self, blocks: Iterable[Block]) -> Iterator[Up1]:
         """Yield, one by one, the values of ``blocks`` as they may be sent."""
@@ -172,6 +186,9 @@ class Exchange:
             elif kind == "ack":
                 self.offset.answered(message.ack.heartbeat_ns, message.ack.received_ns)
                 self._facts.stored(message.ack.facts)
+                self._events.stored(message.ack.events)
+                spans = [(s.rung, s.from_block, s.to_block) for s in message.ack.blocks]
+                self._spool.stored(spans, message.ack.gaps)
             elif kind == "freeze":
                 self._take_freeze(decode.freeze(message.freeze))
             elif kind == "need_inventory":
@@ -197,6 +214,21 @@ class Exchange:
             self._beat_at = now + self._heartbeat
             self._repeat(now)
 
+    def send_past(self) -> None:
+        """Send what of the spool is due, if it is time; live messages have been sent before."""
+        batch = self._spool.batch() if self._takes_past else None
+        if batch is None:
+            return
+        known = batch.inventory == self._inventory.version or not batch.blocks
+        told = None if known else ingest.Inventory.FromString(batch.told)
+        history = ingest.History(
+            inventory=batch.inventory,
+            told=told,
+            blocks=[sealed.message() for sealed in batch.blocks],
+            gaps=batch.gaps,
+        )
+        self.send(ingest.FromAgent(history=history))
+
     def _repeat(self, now: float) -> None:
         """Say again which facts nobody stored, and which inventory still has no plan."""
         if now < self._repeat_at:
@@ -206,6 +238,8 @@ class Exchange:
             self.send(ingest.FromAgent(inventory=encode.inventory(self._next.inventory)))
         for fact in islice(self._facts, MOST_REPEATED):
             self.send(ingest.FromAgent(fact=fact))
+        for event in islice(self._events, MOST_REPEATED):
+            self.send(ingest.FromAgent(event=event))
 
     def _take_plan(self, message: ingest.Plan) -> None:
         plan = decode.plan(message)

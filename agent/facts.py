@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from ..proto.schema import ingest
+from .words import Words
 
 MOST: Final = 1000  # waiting; beyond, the oldest is dropped and counted
 
@@ -20,10 +21,19 @@ class Facts:
         self._standing: set[tuple[str, str]] = set()
         self._waiting: dict[int, ingest.Fact] = {}
         self._last = 0
+        self._words: Words | None = None
 
     def __iter__(self) -> Iterator[ingest.Fact]:
         """Yield what was not acknowledged, oldest first."""
         return iter(tuple(self._waiting.values()))
+
+    def take_up(self, words: Words) -> None:
+        """Go on where a former process ended, and keep in ``words`` what the next one needs."""
+        self._words = words
+        self._last = words.said["fact"].last
+        self._standing = set(words.standing)
+        for number, data in words.said["fact"].waiting.items():
+            self._waiting[number] = ingest.Fact.FromString(data)
 
     @property
     def standing(self) -> tuple[str, ...]:
@@ -50,8 +60,11 @@ class Facts:
             cleared=not stands,
         )
         self._waiting[fact.id] = fact
+        if self._words is not None:
+            self._words.stand(shard, code, stands=stands)
+            self._words.say("fact", fact.SerializeToString(), fact.id)
         if len(self._waiting) > MOST:
-            del self._waiting[next(iter(self._waiting))]
+            self.stored([next(iter(self._waiting))])
             self.dropped += 1
         return fact
 
@@ -59,3 +72,5 @@ class Facts:
         """Forget the facts that the aggregator has stored."""
         for number in ids:
             self._waiting.pop(number, None)
+        if self._words is not None:
+            self._words.stored("fact", ids)

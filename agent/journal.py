@@ -13,7 +13,7 @@ from typing import Final, Self
 from zlib import crc32
 
 HEAD: Final = Struct("<III")  # bytes of the record, their crc32, and that of these two numbers
-_HEAD_CHECKED: Final = 8  # bytes of the head that its own crc32 is about
+HEAD_CHECKED: Final = 8  # bytes of the head that its own crc32 is about
 SEED: Final = 0x7E55E7A  # else a run of zeros, as a crash may leave, would be a record
 
 
@@ -71,7 +71,7 @@ def read_journal(path: Path) -> Iterator[bytes]:
     while len(data) - at >= HEAD.size:
         size, check, head_check = HEAD.unpack_from(data, at)
         start, end = at + HEAD.size, at + HEAD.size + size
-        sound = crc32(data[at : at + _HEAD_CHECKED], SEED) == head_check
+        sound = crc32(data[at : at + HEAD_CHECKED], SEED) == head_check
         if sound and end > len(data):
             return  # the one that was being written
         if not sound or crc32(data[start:end], SEED) != check:
@@ -84,5 +84,5 @@ def read_journal(path: Path) -> Iterator[bytes]:
 
 
 def _head(record: bytes) -> bytes:
-    told = HEAD.pack(len(record), crc32(record, SEED), 0)[:_HEAD_CHECKED]
+    told = HEAD.pack(len(record), crc32(record, SEED), 0)[:HEAD_CHECKED]
     return told + crc32(told, SEED).to_bytes(4, "little")

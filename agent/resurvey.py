@@ -6,7 +6,7 @@ sources: here is when a difference is believed.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ..adapters.base import Absent, CounterSource, Reading, Shard
@@ -20,11 +20,15 @@ from .intake import Intake
 from .inventory import (
     Listed,
     Named,
+    Placed,
     catalogue_of,
     columns_of,
+    intervals_of,
     judged_metrics,
+    pushed_of,
     survey,
     ways_of,
+    with_jobs,
 )
 
 EACH: Final = 10.0  # seconds between two looks,
@@ -36,15 +40,18 @@ FORGOTTEN: Final = 7 * 86_400.0  # seconds without a value, after which it is no
 
 @dataclass(frozen=True, slots=True)
 class Surveyed:
-    """What a host has, and the catalogue's rows of its columns."""
+    """What a host has, and the catalogue's rows of its columns; ``pushed`` are some of these."""
 
     inventory: Inventory
     columns: tuple[Metric, ...]
+    pushed: frozenset[str] = frozenset()
 
     def intake(self) -> Intake:
         """Return what takes the readings of these rows and columns."""
         shards = tuple(shard.id for shard in self.inventory.shards)
-        return Intake(shards, self.columns, self.inventory.interval)
+        interval = self.inventory.interval
+        own = intervals_of(self.columns, interval, self.pushed)
+        return Intake(shards, self.columns, interval, own)
 
 
 @dataclass(slots=True)
@@ -56,12 +63,23 @@ class Surveyor:
     said: Named
     shipped: Catalogue
     interval: float
+    _placed: list[Shard] = field(default_factory=list)
 
-    def of(self, shards: Sequence[Shard], names: Iterable[str]) -> Surveyed:
-        """Return the inventory, version 1, of ``shards`` and the metrics ``names``.
+    def place(self, there: Sequence[Shard]) -> None:
+        """Tell the shards that are ``there`` to the sources that speak of others' shards."""
+        if there != self._placed:
+            self._placed = list(there)
+            for source in self.sources:
+                if isinstance(source, Placed):
+                    source.place(there)
+
+    def of(self, there: Sequence[Shard], names: Iterable[str]) -> Surveyed:
+        """Return the inventory, version 1, of the shards ``there`` and the metrics ``names``.
 
         Raises ``ValueError`` (one line) where an aggregator would not take it.
         """
+        self.place(there)  # who knows jobs may know them by a device's number
+        shards = with_jobs(there, self.sources)
         read = judged_metrics(names, self.catalogue)
         columns = columns_of(read, self.interval, jointly=JOINT in self.shipped.scores)
         if len(shards) > MOST_SHARDS or len(columns) > MOST_METRICS:
@@ -70,13 +88,14 @@ class Surveyor:
             raise ValueError(message)
         ways = ways_of(self.sources)
         found = survey(self.identity, shards, columns, self.said, self.interval, ways)
-        return Surveyed(found, columns)
+        return Surveyed(found, columns, pushed_of(self.sources))
 
     def again(self, inventory: Inventory) -> Surveyed:
         """Return an inventory of before with its columns as the catalogue has them now."""
         catalogue = self.catalogue
         rows = (catalogue.of(name, inventory.interval) for name in inventory.metrics)
-        return Surveyed(replace(inventory, interval=self.interval), tuple(rows))
+        held = replace(inventory, interval=self.interval)
+        return Surveyed(held, tuple(rows), pushed_of(self.sources))
 
     @property
     def catalogue(self) -> Catalogue:

@@ -45,6 +45,9 @@ class AggregatorSettings(Settings):
 
     listen: Address = SERVED
     http_listen: Address = "127.0.0.1:9461"
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
     http_token: Annotated[SecretStr, AfterValidator(_token)] = SecretStr("")
     state_dir: Path | None = None
     baseline: Path | None = None
@@ -57,6 +60,7 @@ class AggregatorSettings(Settings):
     horizon: float = Field(default=604_800.0, ge=3600, le=31_536_000)
     expect_hosts: int = Field(default=0, ge=0, le=20_000)
     gather_seconds: float = Field(default=10.0, ge=0, le=3600)
+    history_hours: float = Field(default=6.0, ge=0.1, le=8760)
     silent_after: float = Field(default=15.0, ge=1, le=3600)
     log_layout: Layout = "text"
     log_level: Level = "info"

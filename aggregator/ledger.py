@@ -18,6 +18,7 @@ from .state.records import (
     Batch,
     FactRecord,
     HostRecord,
+    Past,
     PlanRecord,
     Up2Record,
     VerdictRecord,
@@ -25,6 +26,7 @@ from .state.records import (
 from .state.writer import UNSTORABLE, Writer
 
 MOST_WAITING = 10_000  # facts and audit lines while a disk is full; facts come again by themselves
+MOST_BEHIND = 8  # batches that wait for the disk before it is given no more history
 FLUSH = 1.0  # seconds between writes of the newest evidence
 HEARD = 10.0  # seconds between writes of when hosts were heard of
 
@@ -92,6 +94,15 @@ class Ledger:
         held = self._up2.get((host, message.rung))
         if held is None or held.block <= message.block:
             self._up2[host, message.rung] = message
+
+    @property
+    def behind(self) -> bool:
+        """Say whether the disk takes less than it is given."""
+        return self._writer.waiting >= MOST_BEHIND
+
+    def store_past(self, past: Past, then: Then) -> None:
+        """Send history to the disk at once; ``then`` follows when it is there."""
+        self._put(Batch(past=past, durable=True), (then,))
 
     def keep_state(self) -> None:
         """Keep the pipeline as it stands: something was called for that it alone knows."""
@@ -222,4 +233,5 @@ def _verdict(made: Transition) -> VerdictRecord:
         metrics=made.metrics,
         reason=made.reason,
         family=made.family,
+        turned=made.turned,
     )

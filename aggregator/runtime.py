@@ -14,6 +14,7 @@ import structlog
 
 from ..adapters.catalogue import Catalogue
 from ..adapters.topology.model import Topology
+from ..proto.secure import server_credentials
 from ..settings.clock import Clock
 from ..settings.folder import Folder
 from .config import AggregatorSettings
@@ -21,9 +22,11 @@ from .health import HealthService
 from .hosts import Hosts
 from .ingest.inbox import Inbox
 from .ingest.liveness import Liveness
+from .ingest.past import Past
 from .ingest.service import IngestService
 from .ingest.session import Session
 from .ingest.sessions import Sessions
+from .inputs import tls_of
 from .ledger import Ledger
 from .mind import Mind, Minds
 from .pipeline import StepResult
@@ -43,6 +46,7 @@ EVERY = 0.25  # seconds between steps
 SOON = 0.02  # seconds in which messages that come together are taken together
 HEARTBEAT = 5.0  # seconds between an agent's heartbeats
 CHECKPOINT = 60.0  # seconds between checkpoints
+HOUR = 3600.0  # seconds
 FRESH = 1.0  # seconds after which a view is made again though nothing happened: ages grow
 OFTEN = 0.2  # seconds between views at least, in real time
 GRACE = 1.0  # seconds for calls that are under way when the server stops
@@ -79,6 +83,7 @@ class Aggregator:
         self._ledger = Ledger(self._writer, clock)
         self.sessions, self._inbox = Sessions(clock), Inbox(self._arrived if paced else None)
         self._liveness = Liveness(clock, settings.silent_after)
+        self._past = Past(clock, self.sessions, self._ledger, settings.history_hours * HOUR)
         self._assembly = Assembly(settings.expect_hosts, settings.gather_seconds)
         self._hosts = Hosts(
             self._assembly,
@@ -122,16 +127,23 @@ class Aggregator:
         """Return the pipeline, None until the fleet is formed."""
         return self._rounds.mind
 
+    @property
+    def status(self) -> str:
+        """Return in one line what a person wants to know first."""
+        return self._notice or f"serving {len(self.sessions)} agents on {self.address}"
+
     async def start(self) -> None:
         """Open the disk, take up what is there, and serve.
 
-        Raises ``BadStore`` or ``AddressTaken``, with nothing left running.
+        Raises ``BadTls``, ``BadStore`` or ``AddressTaken``, with nothing left running.
         """
         self._loop = asyncio.get_running_loop()
+        tls = tls_of(self._settings, self.clock)
         remembered = await self._writer.start()
         server = make_server()
         try:
-            self.address = bind(server, self._settings.listen)
+            secured = None if tls is None else server_credentials(tls.newest)
+            self.address = bind(server, self._settings.listen, secured)
         except AddressTaken:
             await self._writer.stop()
             raise
@@ -148,6 +160,7 @@ class Aggregator:
         result = self._rounds.step()
         await self._commit()
         self._ledger.flush(self._hosts.heard)
+        self._past.flush()
         if not self._paced:
             await self._ledger.settled()
         self._show()
@@ -180,6 +193,7 @@ class Aggregator:
             await self._server.stop(GRACE)
         self._ledger.audit("aggregator", "", "stopped")
         await self._commit(last=True)
+        self._past.flush(last=True)
         await self._ledger.close()
         await self._writer.stop(0.0)
 
@@ -200,6 +214,7 @@ class Aggregator:
             self._liveness,
             self._hosts,
             self.clock,
+            past=self._past,
             instance=self._instance,
             heartbeat_seconds=HEARTBEAT,
         )

@@ -37,6 +37,7 @@ class FromAgent(google.protobuf.message.Message):
     EVENT_FIELD_NUMBER: builtins.int
     HEARTBEAT_FIELD_NUMBER: builtins.int
     RAW_TICKS_FIELD_NUMBER: builtins.int
+    HISTORY_FIELD_NUMBER: builtins.int
     @property
     def hello(self) -> global___Hello: ...
     @property
@@ -53,6 +54,8 @@ class FromAgent(google.protobuf.message.Message):
     def heartbeat(self) -> global___Heartbeat: ...
     @property
     def raw_ticks(self) -> global___RawTicks: ...
+    @property
+    def history(self) -> global___History: ...
     def __init__(
         self,
         *,
@@ -64,10 +67,11 @@ class FromAgent(google.protobuf.message.Message):
         event: global___Event | None = ...,
         heartbeat: global___Heartbeat | None = ...,
         raw_ticks: global___RawTicks | None = ...,
+        history: global___History | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["body", b"body", "event", b"event", "fact", b"fact", "heartbeat", b"heartbeat", "hello", b"hello", "inventory", b"inventory", "raw_ticks", b"raw_ticks", "up1", b"up1", "up2", b"up2"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["body", b"body", "event", b"event", "fact", b"fact", "heartbeat", b"heartbeat", "hello", b"hello", "inventory", b"inventory", "raw_ticks", b"raw_ticks", "up1", b"up1", "up2", b"up2"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["hello", "inventory", "up1", "up2", "fact", "event", "heartbeat", "raw_ticks"] | None: ...
+    def HasField(self, field_name: typing.Literal["body", b"body", "event", b"event", "fact", b"fact", "heartbeat", b"heartbeat", "hello", b"hello", "history", b"history", "inventory", b"inventory", "raw_ticks", b"raw_ticks", "up1", b"up1", "up2", b"up2"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["body", b"body", "event", b"event", "fact", b"fact", "heartbeat", b"heartbeat", "hello", b"hello", "history", b"history", "inventory", b"inventory", "raw_ticks", b"raw_ticks", "up1", b"up1", "up2", b"up2"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["body", b"body"]) -> typing.Literal["hello", "inventory", "up1", "up2", "fact", "event", "heartbeat", "raw_ticks", "history"] | None: ...
 
 global___FromAgent = FromAgent
 
@@ -1245,6 +1249,8 @@ class Ack(google.protobuf.message.Message):
     RECEIVED_NS_FIELD_NUMBER: builtins.int
     FACTS_FIELD_NUMBER: builtins.int
     EVENTS_FIELD_NUMBER: builtins.int
+    BLOCKS_FIELD_NUMBER: builtins.int
+    GAPS_FIELD_NUMBER: builtins.int
     heartbeat_ns: builtins.int
     """the Heartbeat that it answers, 0 = none"""
     received_ns: builtins.int
@@ -1255,6 +1261,14 @@ class Ack(google.protobuf.message.Message):
 
     @property
     def events(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]: ...
+    @property
+    def blocks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Span]:
+        """dealt with for good, whether they came as Up1 or as History"""
+
+    @property
+    def gaps(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """ids that are stored"""
+
     def __init__(
         self,
         *,
@@ -1262,8 +1276,10 @@ class Ack(google.protobuf.message.Message):
         received_ns: builtins.int = ...,
         facts: collections.abc.Iterable[builtins.int] | None = ...,
         events: collections.abc.Iterable[builtins.int] | None = ...,
+        blocks: collections.abc.Iterable[global___Span] | None = ...,
+        gaps: collections.abc.Iterable[builtins.int] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["events", b"events", "facts", b"facts", "heartbeat_ns", b"heartbeat_ns", "received_ns", b"received_ns"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["blocks", b"blocks", "events", b"events", "facts", b"facts", "gaps", b"gaps", "heartbeat_ns", b"heartbeat_ns", "received_ns", b"received_ns"]) -> None: ...
 
 global___Ack = Ack
 
@@ -1327,3 +1343,123 @@ class RawTicks(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["at", b"at", "id", b"id", "metrics", b"metrics", "refused", b"refused", "shard", b"shard", "values", b"values"]) -> None: ...
 
 global___RawTicks = RawTicks
+
+@typing.final
+class PastBlock(google.protobuf.message.Message):
+    """Values of a block that nobody has said is stored; kept as history, never bet."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RUNG_FIELD_NUMBER: builtins.int
+    BLOCK_FIELD_NUMBER: builtins.int
+    X_FIELD_NUMBER: builtins.int
+    COLUMNS_FIELD_NUMBER: builtins.int
+    rung: builtins.int
+    block: builtins.int
+    @property
+    def x(self) -> global___Array:
+        """f32 [S, M] raw"""
+
+    @property
+    def columns(self) -> global___Array:
+        """u16; absent: all"""
+
+    def __init__(
+        self,
+        *,
+        rung: builtins.int = ...,
+        block: builtins.int = ...,
+        x: global___Array | None = ...,
+        columns: global___Array | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["columns", b"columns", "x", b"x"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["block", b"block", "columns", b"columns", "rung", b"rung", "x", b"x"]) -> None: ...
+
+global___PastBlock = PastBlock
+
+@typing.final
+class Gap(google.protobuf.message.Message):
+    """Blocks of which there will be no history, and why."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    RUNG_FIELD_NUMBER: builtins.int
+    FROM_BLOCK_FIELD_NUMBER: builtins.int
+    TO_BLOCK_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    id: builtins.int
+    """the agent's own, for Ack"""
+    rung: builtins.int
+    """0: of any rung, sealed from one Unix second to another"""
+    from_block: builtins.int
+    to_block: builtins.int
+    """the last one"""
+    reason: builtins.str
+    def __init__(
+        self,
+        *,
+        id: builtins.int = ...,
+        rung: builtins.int = ...,
+        from_block: builtins.int = ...,
+        to_block: builtins.int = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["from_block", b"from_block", "id", b"id", "reason", b"reason", "rung", b"rung", "to_block", b"to_block"]) -> None: ...
+
+global___Gap = Gap
+
+@typing.final
+class History(google.protobuf.message.Message):
+    """The next one is sent when all blocks and gaps of this one are acknowledged."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    INVENTORY_FIELD_NUMBER: builtins.int
+    TOLD_FIELD_NUMBER: builtins.int
+    BLOCKS_FIELD_NUMBER: builtins.int
+    GAPS_FIELD_NUMBER: builtins.int
+    inventory: builtins.int
+    """that all these blocks follow"""
+    @property
+    def told(self) -> global___Inventory:
+        """it, where it is not the newest of this stream"""
+
+    @property
+    def blocks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PastBlock]: ...
+    @property
+    def gaps(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Gap]: ...
+    def __init__(
+        self,
+        *,
+        inventory: builtins.int = ...,
+        told: global___Inventory | None = ...,
+        blocks: collections.abc.Iterable[global___PastBlock] | None = ...,
+        gaps: collections.abc.Iterable[global___Gap] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["told", b"told"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["blocks", b"blocks", "gaps", b"gaps", "inventory", b"inventory", "told", b"told"]) -> None: ...
+
+global___History = History
+
+@typing.final
+class Span(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RUNG_FIELD_NUMBER: builtins.int
+    FROM_BLOCK_FIELD_NUMBER: builtins.int
+    TO_BLOCK_FIELD_NUMBER: builtins.int
+    rung: builtins.int
+    from_block: builtins.int
+    to_block: builtins.int
+    """the last one"""
+    def __init__(
+        self,
+        *,
+        rung: builtins.int = ...,
+        from_block: builtins.int = ...,
+        to_block: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["from_block", b"from_block", "rung", b"rung", "to_block", b"to_block"]) -> None: ...
+
+global___Span = Span

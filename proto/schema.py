@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 # The protocol's version: both ends need the same major; a later minor only adds fields.
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 1, 1
 
 
 def ingest_stub(channel: grpc.aio.Channel) -> "ingest_grpc.IngestAsyncStub":

@@ -15,9 +15,11 @@ from ...proto import decode
 from ...proto.messages import Inventory
 from ...proto.pack import BadMessage
 from ...proto.schema import MAJOR, MINOR, ingest, ingest_grpc
+from ...proto.secure import verified_name
 from ...settings.clock import Clock
 from .inbox import Arrived, Inbox
 from .liveness import Liveness
+from .past import Past
 from .session import Session
 from .sessions import Sessions
 
@@ -72,6 +74,7 @@ class IngestService:
         desk: Desk,
         clock: Clock,
         *,
+        past: Past,
         instance: int,
         heartbeat_seconds: float,
     ) -> None:
@@ -81,6 +84,7 @@ class IngestService:
         self._liveness = liveness
         self._desk = desk
         self._clock = clock
+        self._past = past
         self._instance = instance
         self._heartbeat = heartbeat_seconds
         self._log = structlog.get_logger()
@@ -100,6 +104,7 @@ class IngestService:
             return
         older = self._sessions.of(hello.host)
         session = self._sessions.open(hello.host, hello.instance)
+        session.verified = verified_name(context.auth_context())
         if older is not None and older.instance != session.instance:
             self._desk.superseded(session, older.instance)
         session.send(self._welcome())
@@ -182,6 +187,8 @@ class IngestService:
                 session.send(ingest.FromAggregator(ack=ack))
             elif kind in {"fact", "event"}:
                 self._desk.told(session, message.fact if kind == "fact" else message.event)
+            elif kind == "history":
+                self._past.tell(session.host, session.inventory, message.history)
             elif kind == "raw_ticks":
                 session.answer_ticks(message.raw_ticks)
         except BadMessage as bad:
@@ -235,6 +242,7 @@ class IngestService:
         shape = (len(held.shards), len(held.metrics))
         if isinstance(up, ingest.Up1):
             self._inbox.put(Arrived(held, decode.up1(up, session.host, shape)))
+            self._past.live(session.host, held, up)
         elif self._inbox.put(Arrived(held, decode.up2(up, session.host, shape))):
             self._desk.evidence(session.host, up)
 

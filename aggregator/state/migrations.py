@@ -48,7 +48,41 @@ def _families(db: Database) -> None:
     db.execute("ALTER TABLE verdicts ADD COLUMN family TEXT NOT NULL DEFAULT ''")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _families)
+def _turns(db: Database) -> None:
+    """Let a verdict say when it became what it is, open or recovering."""
+    db.execute("ALTER TABLE verdicts ADD COLUMN turned FLOAT NOT NULL DEFAULT 0")
+    db.execute("UPDATE verdicts SET turned = opened")
+
+
+def _past(db: Database) -> None:
+    """Keep block values as history, which of them are there, and which never will be."""
+    inventories = {"id": int, "host": str, "digest": bytes, "message": bytes, "used": float}
+    _table(db, "inventories", inventories, "id")
+    db.execute("CREATE UNIQUE INDEX inventories_digest ON inventories (host, digest)")
+    history = {
+        "id": int,
+        "host": str,
+        "rung": int,
+        "first": int,
+        "last": int,
+        "blocks": bytes,  # numbers, i64; NULL: all from first to last
+        "inventory": int,
+        "rows": int,
+        "columns": bytes,  # u16; NULL: all
+        "body": bytes,
+        "at": float,  # when it was stored
+    }
+    _table(db, "history", history, "id")
+    db.execute("CREATE INDEX history_block ON history (host, rung, first)")
+    db.execute("CREATE INDEX history_at ON history (at)")
+    marks = {"host": str, "rung": int, "chunk": int, "bits": bytes, "at": float}
+    _table(db, "history_marks", marks, ("host", "rung", "chunk"))
+    db.execute("CREATE INDEX history_marks_at ON history_marks (at)")
+    gaps = {"host": str, "rung": int, "first": int, "last": int, "reason": str, "at": float}
+    _table(db, "gaps", gaps, ("host", "rung", "first", "last", "reason"))
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _families, _turns, _past)
 
 
 def _table(

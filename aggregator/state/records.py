@@ -18,7 +18,8 @@ class VerdictRecord:
     """One transition of a verdict, or (when read) a verdict that is open; times in Unix seconds.
 
     ``at`` is the time of the transition; of a verdict that was read, of its opening. ``since``
-    is the likely onset, NaN = unknown; ``log_e`` nats.
+    is the likely onset, NaN = unknown; ``log_e`` nats; ``turned`` when it became what it is, open
+    or recovering.
     """
 
     id: str
@@ -34,6 +35,7 @@ class VerdictRecord:
     metrics: tuple[str, ...]
     reason: str
     family: str = ""
+    turned: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,42 @@ class FactRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class PastRecord:
+    """Values of blocks of one host and rung, as history: ``values`` f32 bytes by block.
+
+    ``inventory`` is the message that rows and columns follow; ``columns`` u16 bytes, None = all.
+    """
+
+    host: str
+    rung: int
+    inventory: bytes
+    rows: int
+    columns: bytes | None
+    values: Mapping[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class GapRecord:
+    """Blocks ``first`` … ``last`` of a host that will not be history; rung 0: of any, by second."""
+
+    host: str
+    rung: int
+    first: int
+    last: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """History that is stored at ``at`` (Unix s); what was stored before ``since`` is let go."""
+
+    at: float
+    since: float
+    records: tuple[PastRecord, ...] = ()
+    gaps: tuple[GapRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What is written in one transaction, all or nothing.
 
@@ -109,6 +147,7 @@ class Batch:
     forgotten: tuple[str, ...] = ()
     facts: tuple[FactRecord, ...] = ()
     checkpoint: tuple[float, bytes] | None = None
+    past: Past | None = None
     durable: bool = False
 
 

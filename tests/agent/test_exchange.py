@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tessera.adapters.base import Event
 from tessera.adapters.catalogue import default_catalogue
 from tessera.agent.checkpoint import Checkpoints
-from tessera.agent.exchange import MOST_REPEATED, Desk, Exchange
+from tessera.agent.events import Events
+from tessera.agent.exchange import MOST_REPEATED, PAST_SINCE, Desk, Exchange
 from tessera.agent.facts import Facts
 from tessera.agent.fold import Block
 from tessera.agent.identity import Identity
@@ -16,6 +18,8 @@ from tessera.agent.intake import Intake
 from tessera.agent.ledger import open_ledger
 from tessera.agent.resurvey import Surveyed
 from tessera.agent.ring import Ring
+from tessera.agent.spool import REPEAT as REPEAT_HISTORY
+from tessera.agent.spool import Spool
 from tessera.proto import decode, encode
 from tessera.proto.messages import Freeze, Inventory, ShardRow, Up1
 from tessera.proto.schema import ingest
@@ -28,14 +32,26 @@ ROWS = tuple(ShardRow(name, "gpu_shard", "h200", "train", "") for name in SHARDS
 HOST = Inventory("host-0", 1, ROWS, METRICS)
 
 
+def spooled(folder: Path, facts: Facts, clock: ManualClock, events: Events | None = None) -> Spool:
+    spool = Spool(folder, 1 << 20, clock.monotonic)
+    spool.load(clock.now(), facts, events or Events())
+    return spool
+
+
 def linked(
-    folder: Path, facts: Facts, clock: ManualClock
+    folder: Path,
+    facts: Facts,
+    clock: ManualClock,
+    spool: Spool | None = None,
+    events: Events | None = None,
 ) -> tuple[Exchange, list[ingest.FromAgent]]:
     """Return an exchange that has just greeted, and what it sends from now on."""
     ledger = open_ledger(Checkpoints(folder), HOST, clock.now())
     catalogue = default_catalogue()
     intake = Intake(SHARDS, [catalogue.of(name) for name in METRICS])
-    desk = Desk(ledger, intake, Ring(SHARDS, METRICS), facts)
+    events = events or Events()
+    spool = spool or spooled(folder, facts, clock, events)
+    desk = Desk(ledger, intake, Ring(SHARDS, METRICS), facts, events, spool)
     exchange = Exchange(Identity("host-0", "", 1), HOST, desk, clock, "test")
     sent: list[ingest.FromAgent] = []
 
@@ -215,3 +231,79 @@ def test_an_inventory_without_a_plan_is_announced_again_each_half_minute(tmp_pat
     planned(exchange, GONE, 2)
     beats(exchange, clock, 70)
     assert len(inventories(sent)) == 3
+
+
+def test_an_event_is_said_on_each_link_and_again_until_somebody_has_stored_it(
+    tmp_path: Path,
+) -> None:
+    clock, events = ManualClock(STARTED), Events()
+    exchange, sent = linked(tmp_path, Facts(), clock, events=events)
+    event = events.say(Event("config_change", STARTED, "power_cap: 700 → 600"))
+    beats(exchange, clock, 40)
+    assert [message.event for message in sent if message.HasField("event")] == [event]
+    greeting = list(exchange.greeting(ingest.Welcome()))
+    assert [message.event for message in greeting if message.HasField("event")] == [event]
+    exchange.take(ingest.FromAggregator(ack=ingest.Ack(events=[event.id])))
+    assert list(events) == []
+
+
+def with_past(
+    folder: Path, clock: ManualClock, minor: int
+) -> tuple[Exchange, Spool, list[ingest.FromAgent]]:
+    """Return an exchange of two blocks without a link, one of a former inventory, and its words."""
+    former = spooled(folder, Facts(), clock)
+    former.follow(7, encode.inventory(replace(HOST, version=7)).SerializeToString())
+    x = np.ones((len(SHARDS), len(METRICS)), dtype=np.float32)
+    former.seal(Block(RUNG, 11, x), live=False)
+    former.close()
+    spool = spooled(folder, Facts(), clock)
+    exchange, sent = linked(folder, Facts(), clock, spool)
+    exchange.follow()
+    spool.seal(Block(RUNG, 12, x), live=False)
+    assert len(list(exchange.greeting(ingest.Welcome(minor=minor)))) >= 1
+    return exchange, spool, sent
+
+
+def histories(sent: list[ingest.FromAgent]) -> list[tuple[int, bool, list[int]]]:
+    """Return inventory, whether that is told, and blocks of all history that was sent."""
+    told = [message.history for message in sent if message.HasField("history")]
+    return [(h.inventory, h.HasField("told"), [b.block for b in h.blocks]) for h in told]
+
+
+def test_history_is_sent_batch_by_batch_with_an_inventory_that_nobody_knows_any_more(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock(STARTED)
+    exchange, _, sent = with_past(tmp_path, clock, PAST_SINCE)
+    for number in (11, 12, 13):
+        clock.advance(1.0)
+        exchange.send_past()
+        span = ingest.Span(rung=RUNG, from_block=number, to_block=number)
+        exchange.take(ingest.FromAggregator(ack=ingest.Ack(blocks=[span])))
+    assert histories(sent) == [(7, True, [11]), (HOST.version, False, [12])]
+    assert sent[0].history.told.version == 7
+
+
+def test_an_aggregator_that_knows_no_history_is_told_none(tmp_path: Path) -> None:
+    clock = ManualClock(STARTED)
+    exchange, _, sent = with_past(tmp_path, clock, PAST_SINCE - 1)
+    clock.advance(5.0)
+    exchange.send_past()
+    assert histories(sent) == []
+
+
+def test_a_gap_is_told_until_somebody_has_stored_it(tmp_path: Path) -> None:
+    clock = ManualClock(STARTED)
+    exchange, spool, sent = with_past(tmp_path, clock, PAST_SINCE)
+    spool.stored([(RUNG, 0, 100)], [])
+    spool.gaps.tell(RUNG, 3, 4, "spool full")
+    for _ in range(2 * round(REPEAT_HISTORY)):
+        clock.advance(1.0)
+        exchange.send_past()
+    gaps = [gap for message in sent for gap in message.history.gaps]
+    assert [(gap.rung, gap.from_block, gap.to_block) for gap in gaps] == [(RUNG, 3, 4)] * 2
+    exchange.take(ingest.FromAggregator(ack=ingest.Ack(gaps=[gaps[0].id])))
+    told = len(sent)
+    clock.advance(REPEAT_HISTORY)
+    exchange.send_past()
+    assert sent[told:] == []

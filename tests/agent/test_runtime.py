@@ -22,6 +22,7 @@ from tessera.settings.folder import BadFolder
 from .aggregator import RUNG, Aggregator, aggregator
 from .hosts import STARTED, Seeded, driven, planned, settings, ticks, until
 
+RAISED = ("driver_unresponsive", STARTED * 1e9)
 NOWHERE = "127.0.0.1:1"  # nobody listens there
 
 
@@ -276,6 +277,33 @@ async def test_facts_that_nobody_stored_are_said_again_on_the_next_link(tmp_path
             await agent.stop()
 
 
+async def test_a_fact_outlives_a_kill_and_clears_under_another_id(tmp_path: Path) -> None:
+    clock, source, folder = ManualClock(STARTED), Stuck(), tmp_path / "agent"
+    killed = live(NOWHERE, folder, clock, source, budget=0.05)
+    await killed.start()
+    try:
+        source.let_go.clear()
+        await ticks(killed, clock, 1)
+        shutil.copytree(folder, tmp_path / "killed")  # what a kill -9 would leave
+    finally:
+        source.let_go.set()
+        await killed.stop()
+    async with aggregator() as serving:
+        serving.acks_facts = False
+        async with driven(serving.address, tmp_path / "killed", clock) as agent:
+            await planned(agent)
+            await ticks(agent, clock, 1)
+            await serving.until(lambda: len(serving.facts) == 2)
+            raised, cleared = serving.facts
+            assert (raised.code, raised.at_ns, raised.cleared) == (*RAISED, False)
+            assert (cleared.code, cleared.id, cleared.cleared) == (RAISED[0], raised.id + 1, True)
+            await serving.say(ingest.FromAggregator(ack=ingest.Ack(facts=[raised.id, cleared.id])))
+            await until(agent, lambda: not list(agent.facts))
+        async with driven(serving.address, tmp_path / "killed", clock) as agent:
+            await planned(agent)
+            assert (list(agent.facts), agent.vitals().facts) == ([], ())
+
+
 async def test_a_live_agent_ticks_by_itself_and_ends_on_a_signal(tmp_path: Path) -> None:
     async with aggregator() as serving:
         agent = live(serving.address, tmp_path, SystemClock(), Broken(), tick_seconds=0.1)
@@ -288,7 +316,7 @@ async def test_a_live_agent_ticks_by_itself_and_ends_on_a_signal(tmp_path: Path)
         os.kill(os.getpid(), signal.SIGTERM)
         assert await asyncio.wait_for(running, 10.0) == 0
         assert agent.vitals().counters["sources_failed"] >= 1
-    assert set(names(tmp_path)) == {"checkpoint", "journal", "inventory", "lock"}
+    assert set(names(tmp_path)) == {"checkpoint", "journal", "inventory", "lock", "spool"}
 
 
 async def test_a_live_agent_that_is_superseded_ends_with_a_status_of_its_own(

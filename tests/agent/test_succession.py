@@ -26,9 +26,16 @@ def test_values_stand_where_their_rows_and_columns_do_and_what_is_new_has_none()
     np.testing.assert_array_equal(moved, np.array([[5, np.nan], [1, np.nan]], dtype=np.float32))
 
 
-@pytest.mark.parametrize("what", ["sku", "job", "role"])
-def test_a_shard_that_is_something_else_is_another_one(what: str) -> None:
-    after = replace(HOST, shards=(replace(SHARDS[0], **{what: "x"}), *SHARDS[1:]))
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        (replace(SHARDS[0], sku="x"), "sku"),
+        (replace(SHARDS[0], job="x"), "job"),
+        (replace(SHARDS[0], role="x"), "role"),
+    ],
+)
+def test_a_shard_that_is_something_else_is_another_one(other: ShardRow, what: str) -> None:
+    after = replace(HOST, shards=(other, *SHARDS[1:]))
     move = Succession.of(HOST, after)
     assert move.rows.tolist() == [-1, 1, 2]
     assert move.ended.tolist() == [[True, True], [False, False], [False, False]]

@@ -3,10 +3,7 @@
 Apart, because the same fleet is replayed, run live, interrupted and taken up again.
 """
 
-import shutil
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,21 +94,3 @@ def values(pipeline: Pipeline) -> Values:
         for column, metric in enumerate(fleet.metrics)
         for row, node in enumerate(fleet.rows)
     }
-
-
-@contextmanager
-def killed(folder: Path) -> Iterator[None]:
-    """Let what lies in ``folder`` afterwards be what lay there before."""
-    image = folder.with_name(f"{folder.name}-image")
-    shutil.copytree(folder, image)
-    yield
-    shutil.rmtree(folder)
-    image.rename(folder)
-
-
-def audited(state: Path, kind: str) -> list[str]:
-    """Return the texts of one kind in the audit trail beneath ``state``."""
-    with sqlite3.connect(state / "aggregator" / "tessera.db") as opened:
-        rows = opened.execute("SELECT text FROM audit WHERE kind = ?", [kind]).fetchall()
-    opened.close()
-    return [str(text) for (text,) in rows]

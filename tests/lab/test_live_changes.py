@@ -10,7 +10,9 @@ from tessera.adapters.synthetic.faults import Fault
 from tessera.proto.schema import console
 
 from .changing import STEP_TIME, Fleet, Played, told
-from .living import Values, audited, killed, mind, run
+from .living import Folders, Values, mind, run
+from .test_live_restart import audited as audited_in
+from .test_live_restart import killed
 
 pytestmark = pytest.mark.slow
 
@@ -21,6 +23,10 @@ AT, TICKS = 216, 290  # ticks of 5 s; at the first a block ends at every rung up
 CONFIRMED = 4  # ticks in which a change is seen twice
 
 Change = Callable[[Fleet], None]
+
+
+def audited(state: Path, kind: str) -> list[str]:
+    return audited_in(Folders(state, state), kind)
 
 
 def silence(fleet: Fleet) -> None:

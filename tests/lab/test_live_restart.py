@@ -5,36 +5,41 @@ and the next one starts on the copy.
 """
 
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from tessera.lab.live import Live
 
-from .living import (
-    ONSET,
-    SLOW,
-    Folders,
-    Values,
-    audited,
-    killed,
-    live,
-    mind,
-    read,
-    record,
-    run,
-    values,
-)
+from .living import ONSET, SLOW, Folders, Values, live, mind, read, record, run, values
 
 TICKS = 800
 DOWN = 60  # ticks of 5 s: a whole number of all blocks
 HOST = "host-01"
 
 
+@contextmanager
+def killed(folder: Path) -> Iterator[None]:
+    """Let what lies in ``folder`` afterwards be what lay there before."""
+    image = folder.with_name(f"{folder.name}-image")
+    shutil.copytree(folder, image)
+    yield
+    shutil.rmtree(folder)
+    image.rename(folder)
+
+
 @asynccontextmanager
 async def fleet_of(folders: Folders) -> AsyncIterator[Live]:
     async with live(folders, read(folders)) as fleet:
         yield fleet
+
+
+def audited(folders: Folders, kind: str) -> list[str]:
+    with sqlite3.connect(folders.state / "aggregator" / "tessera.db") as opened:
+        rows = opened.execute("SELECT text FROM audit WHERE kind = ?", [kind]).fetchall()
+    opened.close()
+    return [str(text) for (text,) in rows]
 
 
 async def test_an_aggregator_that_was_killed_takes_up_verdicts_and_evidence(tmp_path: Path) -> None:
@@ -95,7 +100,7 @@ async def test_an_agent_that_lost_its_state_begins_new_epochs_and_the_audit_says
         await run(fleet, 1)
         of_host = {k: v for k, v in values(mind(fleet)).items() if k[2].startswith(f"{HOST}-")}
         assert set(of_host.values()) == {0.0}
-    assert "its agent began without a checkpoint" in audited(folders.state, "epoch")[-1]
+    assert "its agent began without a checkpoint" in audited(folders, "epoch")[-1]
 
 
 async def test_an_aggregator_without_its_database_numbers_above_what_agents_have(
@@ -113,7 +118,7 @@ async def test_an_aggregator_without_its_database_numbers_above_what_agents_have
         assert min(plans(fleet)) > max(before)
         assert {t.node for t in opened} == {SLOW}  # by the level channel, which needs no learning
         assert any(value != 0 for value in shards(values(mind(fleet))).values())
-    anew = [text for text in audited(folders.state, "epoch") if "which is not known here" in text]
+    anew = [text for text in audited(folders, "epoch") if "which is not known here" in text]
     assert len(anew) == len(before)  # every host
 
 

@@ -112,7 +112,7 @@ def notes(draw: st.DrawFn, row: int) -> HeldNote:
         verdict=draw(ids),
         turns=draw(st.integers(0, 1000)),
         lasted=draw(st.floats(0, 1e8)),
-        log_m=draw(st.floats(max_value=1e6, allow_infinity=False)),
+        log_m=draw(st.floats(max_value=1e6, exclude_max=True, allow_infinity=False)),
         low=draw(st.sampled_from([low, float("-inf")])),
         middle=middle,
         high=draw(st.sampled_from([high, float("inf")])),
