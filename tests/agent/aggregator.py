@@ -138,7 +138,7 @@ class Aggregator(ingest_grpc.IngestServicer):
                 return False
             await self._write(context, ingest.FromAggregator(plan=self._plan()))
         elif kind == "up1":
-            held = self._inventory()
+            held = self._inventory(message.up1.inventory)
             up1 = decode.up1(message.up1, held.host, (len(held.shards), len(held.metrics)))
             self.up1.append(up1)
             for down in self.answers(up1):
@@ -185,13 +185,13 @@ class Aggregator(ingest_grpc.IngestServicer):
         await self._write(context, ingest.FromAggregator(welcome=welcome))
         return True
 
-    def _inventory(self) -> Inventory:
-        return decode.inventory(self.inventories[-1])
+    def _inventory(self, version: int) -> Inventory:
+        return decode.inventory(next(i for i in self.inventories if i.version == version))
 
     def _plan(self) -> ingest.Plan:
-        held = self._inventory()
+        held = self._inventory(self.inventories[-1].version)
         plan = replace(plan_of(held, self.plan, epoch=self.epoch))
-        return encode.plan(plan, [shard.id for shard in held.shards])
+        return encode.plan(plan, [shard.id for shard in held.shards], held.version)
 
 
 @asynccontextmanager
