@@ -6,7 +6,6 @@ decide what is the same: a metric that keeps its name may still be another numbe
 
 from collections.abc import Mapping
 
-from ...adapters.metric import split
 from ..state.fleet import Fleet
 from ..state.move import Move
 from .joint import joint_column
@@ -24,7 +23,8 @@ def remeasured(move: Move) -> Mapping[str, Columns]:
     for host, now in move.after.schemas.items():
         was = move.before.schemas.get(host, {})
         other = [name for name in now if now[name] and was.get(name, "") not in ("", now[name])]
-        words = {n: f"{n} is {now[n]} now, it was {was[n]}" for n in other if split(n)[1] == "mean"}
+        means = {metric.name for metric in move.after.metrics if metric.score == "mean"}
+        words = {n: f"{n} is {now[n]} now, it was {was[n]}" for n in means.intersection(other)}
         columns = [(column[n], words.get(n, "")) for n in other if n in column]
         if columns:
             found[host] = columns + _joint(move.after, host)

@@ -18,7 +18,7 @@ from tessera.proto import decode
 from tessera.settings.clock import ManualClock
 
 from .aggregator import RUNG, Aggregator, aggregator
-from .hosts import SHARDS, STARTED, Seeded, planned, settings, ticks
+from .hosts import SHARDS, STARTED, Seeded, planned, settings, ticks, until
 
 PATIENCE = 10.0  # seconds after which what was said should have been heard
 
@@ -60,7 +60,7 @@ def say(workload: Workload, *lines: str) -> None:
         sleep(0.001)
 
 
-async def test_what_programs_push_is_a_column_from_the_next_start_on(tmp_path: Path) -> None:
+async def test_what_programs_pushed_is_a_column_after_the_next_start(tmp_path: Path) -> None:
     clock = ManualClock(STARTED)
     async with aggregator() as serving:
         workload = programs(tmp_path)
@@ -69,7 +69,9 @@ async def test_what_programs_push_is_a_column_from_the_next_start_on(tmp_path: P
             say(workload, "tokens_per_second:900|g|#device:2")
             await ticks(agent, clock, RUNG)
         workload = programs(tmp_path)
+        serving.plan = 2
         async with host(serving, tmp_path, clock, workload) as agent:
+            await until(agent, lambda: "tokens_per_second" in agent.inventory.metrics)
             column = agent.inventory.metrics.index("tokens_per_second")
             say(workload, "tokens_per_second:900|g|#device:2")
             seen = len(serving.up1)
