@@ -4,6 +4,7 @@
 
 PYTHON  ?= python3
 WORKERS ?= 2
+SECONDS ?= 60
 
 BIN := .venv/bin
 # Stamps: older than pyproject.toml means "install again".
@@ -17,7 +18,7 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo screenshot test slow check format proto bench calibrate compare clean
+.PHONY: help demo screenshot test slow check format proto bench calibrate compare fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -58,6 +59,10 @@ calibrate: $(DEV) ## measure false alarms and delays, rewrite docs/calibration.m
 
 compare: $(COMPARE) ## run other detectors on the same streams, rewrite docs/comparison.md (ten minutes)
 	$(BIN)/python bench/compare.py
+
+fuzz: $(DEV) ## throw changed samples at each parser, SECONDS=60 long; guided by coverage where that installs
+	@$(BIN)/python -m pip install --quiet 'atheris>=2.3' 2>/dev/null || true
+	$(BIN)/python bench/fuzz --seconds $(SECONDS)
 
 clean: ## remove everything that the other targets made
 	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -39,7 +39,7 @@ from .inventory import (
 )
 from .ledger import Ledger, open_ledger
 from .ring import Ring
-from .sampler import Sampler
+from .sampler import Sample, Sampler
 from .spool import Spool
 from .uplink import Speaker, Uplink
 from .warm import Warm
@@ -62,6 +62,7 @@ class Parts:
     ring: Ring
     exchange: Exchange
     spool: Spool
+    first: Sample  # what the sources said when they were asked for their metrics
 
 
 async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not the agent's own
@@ -82,7 +83,8 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     shards = [shard for source in sources for shard in source.shards()]
     interval = interval_of(sources, settings.tick_seconds)
     shipped = replace(default_catalogue(), scores=settings.scores)
-    read = await _metrics(sources, sampler, clock, catalogue_of(sources, shipped))
+    first = await sampler.ask(clock.now())
+    read = _metrics(sources, first, catalogue_of(sources, shipped))
     metrics = columns_of(read, interval, jointly=JOINT in settings.scores)
     said = Named(settings.job, settings.role, settings.sku)
     try:
@@ -97,7 +99,7 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     desk = Desk(ledger, intake, ring, facts, spool)
     exchange = Exchange(identity, inventory, desk, clock, __version__)
     exchange.follow()
-    return Parts(identity, inventory, ledger, intake, ring, exchange, spool)
+    return Parts(identity, inventory, ledger, intake, ring, exchange, spool, first)
 
 
 def link(target: str, speaker: Speaker, clock: Clock, random: Random, *, paced: bool) -> Uplink:
@@ -115,11 +117,10 @@ def _spool(spool: Spool, facts: Facts, folder: Folder, clock: Clock) -> Spool:
     return spool
 
 
-async def _metrics(
-    sources: Sequence[CounterSource], sampler: Sampler, clock: Clock, catalogue: Catalogue
+def _metrics(
+    sources: Sequence[CounterSource], sample: Sample, catalogue: Catalogue
 ) -> tuple[Metric, ...]:
-    """Return what the sources yield that can be judged, by asking them once."""
-    sample = await sampler.ask(clock.now())
+    """Return what the sources yield that can be judged, by what they said first."""
     names = yielded(sample.readings, sources)
     metrics = judged_metrics(names, catalogue)
     if not metrics:

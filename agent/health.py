@@ -25,7 +25,9 @@ PLAIN: Final = "text/plain; version=0.0.4; charset=utf-8"
 class Vitals:
     """How the agent is now. Ages are seconds; NaN = never.
 
-    ``sources`` says of each whether it answers, ``counters`` what was counted since the start.
+    ``sources`` says of each whether it answers, ``hung`` of those that do not which call they are
+    in, ``took`` how many seconds the others needed. ``rejected`` counts impossible values by
+    metric, ``counters`` what else was counted since the start.
     """
 
     host: str
@@ -35,13 +37,19 @@ class Vitals:
     clock_offset: float
     late: float = LATEST
     sources: Mapping[str, str] = field(default_factory=dict)
+    hung: Mapping[str, str] = field(default_factory=dict)
+    took: Mapping[str, float] = field(default_factory=dict)
+    rejected: Mapping[str, int] = field(default_factory=dict)
     facts: tuple[str, ...] = ()
     counters: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def well(self) -> bool:
-        """Say whether ticks are taken. A link that is down is the aggregator's or the network's."""
-        return self.tick_age <= self.late
+        """Say whether ticks are taken and every source answers.
+
+        A link that is down is the aggregator's or the network's.
+        """
+        return self.tick_age <= self.late and not self.hung
 
 
 class Health:

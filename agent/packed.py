@@ -20,6 +20,6 @@ def unpacked(data: bytes) -> Tree:
     """Return the tree that ``data`` holds; raise ``ValueError`` (one line) where it is none."""
     try:
         return cast("Tree", msgpack.unpackb(data, strict_map_key=False))
-    except (ValueError, msgpack.exceptions.UnpackException) as bad:
+    except (ValueError, TypeError, msgpack.exceptions.UnpackException) as bad:
         message = f"is not what a snapshot is packed as ({type(bad).__name__})"
         raise ValueError(message) from None

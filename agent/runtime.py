@@ -7,7 +7,7 @@ nobody foresaw is caught, logged, and survived.
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import nan
 from pathlib import Path
 from random import Random
@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from ..adapters.base import CounterSource
+from ..adapters.base import CounterSource, Fact, Rejecting
 from ..engine.ranks import stream_key
 from ..proto import encode
 from ..proto.messages import Inventory, Up1
@@ -77,7 +77,7 @@ class Agent:
         self._facts = Facts()
         self._health = Health(settings.agent_http, self.vitals)
         self._counts: Counter[str] = Counter()
-        self._silent: tuple[str, ...] = ()
+        self._sample = Sample()  # the last one
         self._tasks: list[asyncio.Task[None]] = []
         self._keeper: Keeper | None = None
         self._number: int | None = None  # of the last tick, on the grid of the wall clock
@@ -126,6 +126,7 @@ class Agent:
         )
         parts.exchange.send = self.uplink.send
         self._keeper = Keeper(parts.ledger, self._clock, aside=self._paced)
+        self._note(self._clock.now(), parts.first)
         self._log.info(
             "agent started",
             host=parts.identity.host,
@@ -221,7 +222,10 @@ class Agent:
             checkpoint_age=age,
             clock_offset=offset,
             late=max(LATEST, 3 * self._grid.interval),
-            sources={s.name: "silent" if s.name in self._silent else "ok" for s in self._sources},
+            sources={s.name: _state(s, self._sample) for s in self._sources},
+            hung=dict(self._sample.silent),
+            took=dict(self._sample.took),
+            rejected=_rejected(self._sources),
             facts=self._facts.standing,
             counters=counters,
         )
@@ -234,17 +238,25 @@ class Agent:
             self._log.warning("no health page", address=address, reason=fault.strerror)
 
     def _note(self, at: float, sample: Sample) -> None:
-        """Tell the aggregator of sources that hang, and the log of those that fail."""
-        self._silent = sample.silent
-        fact = self._facts.say(
-            UNRESPONSIVE, at, stands=bool(sample.silent), detail=", ".join(sample.silent)
-        )
-        if fact is not None:
-            self.uplink.send(ingest.FromAgent(fact=fact))
-            self._log.warning(UNRESPONSIVE, sources=sample.silent, cleared=fact.cleared)
+        """Tell the aggregator of facts and of sources that hang, and the log of those that fail."""
+        self._sample = sample
+        hung = tuple(f"{name}: {call}" if call else name for name, call in sample.silent.items())
+        self._tell(Fact("", UNRESPONSIVE, at, stands=bool(hung), detail=", ".join(hung)))
+        for fact in sample.facts:
+            self._tell(fact)
         for name, error in sample.failed:
             self._counts["sources_failed"] += 1
             self._say(f"source {name} failed: {type(error).__name__}: {error}")
+
+    def _tell(self, fact: Fact) -> None:
+        """Send a fact that is news, and log it."""
+        said = self._facts.say(
+            fact.code, fact.at, stands=fact.stands, shard=fact.shard, detail=fact.detail
+        )
+        if said is not None:
+            self.uplink.send(ingest.FromAgent(fact=said))
+            about = {"shard": fact.shard} if fact.shard else {}
+            self._log.warning(fact.code, **about, detail=fact.detail, cleared=not fact.stands)
 
     def _send(self, blocks: Sequence[Block]) -> int:
         """Offer ``blocks``; those that complete while the link is down become history, unbet."""
@@ -302,6 +314,20 @@ class Agent:
     def _beat(self) -> None:
         if self.uplink.up:
             self._parts.exchange.beat()
+
+
+def _state(source: CounterSource, sample: Sample) -> str:
+    return "silent" if source.name in sample.silent else "ok"
+
+
+def _rejected(sources: Iterable[CounterSource]) -> Mapping[str, int]:
+    """Return how many impossible values were refused, by metric."""
+    counts: Counter[str] = Counter()
+    for source in sources:
+        if isinstance(source, Rejecting):
+            for (_, metric), count in tuple(source.rejected.items()):
+                counts[metric] += count
+    return counts
 
 
 class _Guarded:

@@ -5,51 +5,117 @@ Apart, because a vendor's call may never return, and the agent has to go on and 
 
 import asyncio
 from asyncio import AbstractEventLoop, Future
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future as ThreadsFuture
-from dataclasses import dataclass
-from threading import Thread
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from threading import Event, Thread
+from time import perf_counter
+from typing import Final, TypeAlias
 
-from ..adapters.base import CounterSource, Reading
+import structlog
 
-Answer: TypeAlias = ThreadsFuture[list[Reading]]
+from ..adapters.base import Busy, Closing, CounterSource, Fact, Identified, Reading, Witness
+
+MOST_FACTS: Final = 1000  # of a source that wait to be taken up: the oldest go first
+GOODBYE: Final = 2.0  # seconds that a source has to give back what it holds
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a source said of a tick, and the seconds that it took."""
+
+    readings: list[Reading]
+    identity: Mapping[str, str]
+    took: float
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a tick brought: ``readings``; sources that did not answer in time; those that failed."""
+    """What a tick brought: ``readings``, and ``facts`` that began or ended since the last.
 
-    readings: tuple[Reading, ...]
-    silent: tuple[str, ...] = ()
+    ``silent`` are the sources that did not answer in time, with the call that they are in ("" =
+    not told), ``failed`` those that raised. ``identity`` is by source, for those that answered and
+    know some; ``took`` seconds.
+    """
+
+    readings: tuple[Reading, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    identity: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    silent: Mapping[str, str] = field(default_factory=dict)
     failed: tuple[tuple[str, BaseException], ...] = ()
+    took: Mapping[str, float] = field(default_factory=dict)
+
+
+Answer: TypeAlias = ThreadsFuture[Answered]
 
 
 class _Worker:
     """One source and the thread that asks it: a loop of its own, which a hanging call blocks."""
 
-    def __init__(self, source: CounterSource) -> None:
+    def __init__(self, source: CounterSource, timer: Callable[[], float]) -> None:
         self.source = source
+        self._timer = timer
+        self._facts: deque[Fact] = deque(maxlen=MOST_FACTS)
         self._asked: Answer | None = None
         self._loop: AbstractEventLoop | None = None
 
     def free(self) -> bool:
-        """Say whether the last call has returned; what it brought since is dropped."""
+        """Say whether the last call has returned; the readings that it brought since are lost."""
         return self._asked is None or self._asked.done()
+
+    def doing(self) -> str:
+        """Return the vendor's call that is under way, as far as the source tells."""
+        return self.source.doing if isinstance(self.source, Busy) else ""
 
     def ask(self, at: float) -> Answer:
         """Ask for the readings of the tick ``at``."""
-        self._asked = asyncio.run_coroutine_threadsafe(self._read(at), self._running())
+        self._asked = asyncio.run_coroutine_threadsafe(self._answered(at), self._running())
         return self._asked
 
-    def stop(self) -> None:
-        """Let the thread end once its call returns; it does not keep the program alive."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._loop = None
+    def answer(self, at: float) -> Answered:
+        """Ask the source here and now."""
+        began = self._timer()
+        source = self.source
+        try:
+            readings = list(source.read(at))
+        finally:  # a fact may be why it could not be read
+            if isinstance(source, Witness):
+                self._facts.extend(source.facts(at))
+        identity = source.identity() if isinstance(source, Identified) else {}
+        return Answered(readings, identity, self._timer() - began)
 
-    async def _read(self, at: float) -> list[Reading]:
-        return list(self.source.read(at))
+    def drain(self) -> list[Fact]:
+        """Return the facts seen since the last call, of ticks that are over too."""
+        return [self._facts.popleft() for _ in range(len(self._facts))]
+
+    def stop(self) -> None:
+        """Let the source give back what it holds and the thread end, unless its call hangs."""
+        loop, self._loop = self._loop, None
+        if loop is None:
+            self._close()
+            return
+        ended = Event()
+
+        def end() -> None:
+            self._close()
+            loop.stop()
+            ended.set()
+
+        loop.call_soon_threadsafe(end)
+        if self.free():
+            ended.wait(GOODBYE)
+
+    async def _answered(self, at: float) -> Answered:
+        return self.answer(at)
+
+    def _close(self) -> None:
+        if isinstance(self.source, Closing):
+            try:
+                self.source.close()
+            except Exception:  # a vendor's goodbye must not keep the others' away
+                log = structlog.get_logger("agent")
+                log.warning("a source did not close", source=self.source.name, exc_info=True)
 
     def _running(self) -> AbstractEventLoop:
         if self._loop is None:
@@ -66,51 +132,73 @@ class _Worker:
 class Sampler:
     """The sources of a host, asked together."""
 
-    def __init__(self, sources: Sequence[CounterSource], budget: float | None = 0.8) -> None:
+    def __init__(
+        self,
+        sources: Sequence[CounterSource],
+        budget: float | None = 0.8,
+        timer: Callable[[], float] = perf_counter,
+    ) -> None:
         """Take the sources and the seconds that they have for an answer, None = wait for ever.
 
-        Without a budget they are asked in this thread, one after the other.
+        Without a budget they are asked in this thread, one after the other. ``timer`` (seconds)
+        tells how long they take.
         """
-        self._workers = [_Worker(source) for source in sources]
+        self._workers = [_Worker(source, timer) for source in sources]
         self._budget = budget
 
     async def ask(self, at: float) -> Sample:
         """Return the readings of the tick ``at`` (Unix seconds).
 
-        A source that does not answer in time is *silent*, is left alone in the next ticks until
-        its call returns, and what it then says of a tick that is over is dropped.
+        A source that does not answer in time is *silent* and left alone in the next ticks until
+        its call returns. The readings that it then gives are of a tick that is over and dropped;
+        its facts are not.
         """
+        asked: dict[str, Future[Answered]] = {}
+        silent: dict[str, str] = {}
         if self._budget is None:
-            return Sample(tuple(r for w in self._workers for r in w.source.read(at)))
-        asked: dict[Future[list[Reading]], _Worker] = {}
-        readings: list[Reading] = []
-        silent: list[str] = []
-        failed: list[tuple[str, BaseException]] = []
+            return self._sample({w.source.name: w.answer(at) for w in self._workers}, {}, [])
         for worker in self._workers:
             if worker.free():
                 answer = asyncio.wrap_future(worker.ask(at))
                 answer.add_done_callback(_look_at)
-                asked[answer] = worker
-            else:
-                silent.append(worker.source.name)
+                asked[worker.source.name] = answer
         if asked:
-            await asyncio.wait(asked, timeout=self._budget)
-        for answer, worker in asked.items():
-            if not answer.done():
-                silent.append(worker.source.name)
-            elif (error := answer.exception()) is not None:
-                failed.append((worker.source.name, error))
+            await asyncio.wait(asked.values(), timeout=self._budget)
+        answered: dict[str, Answered] = {}
+        failed: list[tuple[str, BaseException]] = []
+        for worker in self._workers:
+            name = worker.source.name
+            came = asked.get(name)
+            if came is None or not came.done():
+                silent[name] = worker.doing()
+            elif (error := came.exception()) is not None:
+                failed.append((name, error))
             else:
-                readings += answer.result()
-        return Sample(tuple(readings), tuple(silent), tuple(failed))
+                answered[name] = came.result()
+        return self._sample(answered, silent, failed)
 
     def stop(self) -> None:
-        """End the threads of sources that answer, and leave those that hang behind."""
+        """Close the sources that answer and end their threads; leave those that hang behind."""
         for worker in self._workers:
             worker.stop()
 
+    def _sample(
+        self,
+        answered: Mapping[str, Answered],
+        silent: Mapping[str, str],
+        failed: Sequence[tuple[str, BaseException]],
+    ) -> Sample:
+        return Sample(
+            readings=tuple(r for answer in answered.values() for r in answer.readings),
+            facts=tuple(fact for worker in self._workers for fact in worker.drain()),
+            identity={name: a.identity for name, a in answered.items() if a.identity},
+            silent=silent,
+            failed=tuple(failed),
+            took={name: answer.took for name, answer in answered.items()},
+        )
 
-def _look_at(answer: Future[list[Reading]]) -> None:
+
+def _look_at(answer: Future[Answered]) -> None:
     """Look at an error that comes too late for its tick, or asyncio complains that nobody did."""
     if not answer.cancelled():
         answer.exception()

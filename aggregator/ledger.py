@@ -233,4 +233,5 @@ def _verdict(made: Transition) -> VerdictRecord:
         metrics=made.metrics,
         reason=made.reason,
         family=made.family,
+        turned=made.turned,
     )

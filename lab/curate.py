@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import click
 from rich.console import Console
@@ -22,6 +23,8 @@ from .curated import BASELINE, DECISIONS, LEARNED, REPORT, artefacts, outcome
 from .learned import learn
 from .ticks import Ticks, ticks_of
 from .whole import write_whole
+
+READINGS: Final = ("readings.csv", "readings.csv.gz")
 
 OURS = frozenset({BASELINE, REPORT, DECISIONS, LEARNED})
 
@@ -75,7 +78,13 @@ def curate_baseline(
 
 def _read(path: Path) -> tuple[Corpus, tuple[Recording, Ticks] | None]:
     """Return what is to be curated, and of a recording also what is to be played."""
+    if not path.exists():
+        message = f"{path}: is missing; name a recording's folder or a baseline bundle"
+        raise Refused(message)
     if not path.is_dir():
+        if path.name in READINGS:
+            message = f"{path}: is one file of a recording; name its folder"
+            raise Refused(message)
         return read_bundle(path), None
     recording = read_recording(path)
     ticks = ticks_of(recording)

@@ -24,5 +24,5 @@ def recalled(record: VerdictRecord) -> Transition:
         id=record.id,
         family=record.family,
         state="recovering" if record.change == "recovering" else "open",
-        turned=record.at,
+        turned=record.turned,
     )

@@ -48,6 +48,12 @@ def _families(db: Database) -> None:
     db.execute("ALTER TABLE verdicts ADD COLUMN family TEXT NOT NULL DEFAULT ''")
 
 
+def _turns(db: Database) -> None:
+    """Let a verdict say when it became what it is, open or recovering."""
+    db.execute("ALTER TABLE verdicts ADD COLUMN turned FLOAT NOT NULL DEFAULT 0")
+    db.execute("UPDATE verdicts SET turned = opened")
+
+
 def _past(db: Database) -> None:
     """Keep block values as history, which of them are there, and which never will be."""
     inventories = {"id": int, "host": str, "digest": bytes, "message": bytes, "used": float}
@@ -76,7 +82,7 @@ def _past(db: Database) -> None:
     _table(db, "gaps", gaps, ("host", "rung", "first", "last", "reason"))
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _families, _past)
+MIGRATIONS: tuple[Migration, ...] = (_first, _families, _turns, _past)
 
 
 def _table(

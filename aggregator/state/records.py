@@ -18,7 +18,8 @@ class VerdictRecord:
     """One transition of a verdict, or (when read) a verdict that is open; times in Unix seconds.
 
     ``at`` is the time of the transition; of a verdict that was read, of its opening. ``since``
-    is the likely onset, NaN = unknown; ``log_e`` nats.
+    is the likely onset, NaN = unknown; ``log_e`` nats; ``turned`` when it became what it is, open
+    or recovering.
     """
 
     id: str
@@ -34,6 +35,7 @@ class VerdictRecord:
     metrics: tuple[str, ...]
     reason: str
     family: str = ""
+    turned: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,12 +31,12 @@ LOCKED_FOR = 5.0  # seconds to wait for a reader that holds the file, a backup f
 
 _OPENED = """
 INSERT INTO verdicts (id, node, level, channel, guarantee, validity_class, log_e, opened, since,
-                      metrics, reason, family, state)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open')
+                      metrics, reason, family, turned, state)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open')
 ON CONFLICT (id) DO UPDATE SET
   channel = excluded.channel, guarantee = excluded.guarantee, log_e = excluded.log_e,
   validity_class = excluded.validity_class, since = excluded.since, metrics = excluded.metrics,
-  reason = excluded.reason, family = excluded.family
+  reason = excluded.reason, family = excluded.family, turned = excluded.turned
 """
 _UP2 = """
 INSERT INTO last_up2 (host, rung, block, message) VALUES (?, ?, ?, ?)
@@ -49,7 +49,7 @@ ON CONFLICT (host) DO UPDATE SET
 """
 _OPEN = """
 SELECT id, node, level, channel, guarantee, validity_class, log_e, opened, since, metrics, reason,
-       family, state
+       family, turned, state
 FROM verdicts WHERE state <> 'closed' ORDER BY opened, id
 """
 
@@ -173,7 +173,7 @@ def _write_verdict(connection: sqlite3.Connection, verdict: VerdictRecord) -> No
         values = (
             *(verdict.id, verdict.node, verdict.level, verdict.channel, verdict.guarantee),
             *(verdict.validity_class, verdict.log_e, verdict.at, _or_null(verdict.since)),
-            *(json.dumps(verdict.metrics), verdict.reason, verdict.family),
+            *(json.dumps(verdict.metrics), verdict.reason, verdict.family, verdict.turned),
         )
         connection.execute(_OPENED, values)
     elif verdict.change == "closed":
@@ -183,7 +183,10 @@ def _write_verdict(connection: sqlite3.Connection, verdict: VerdictRecord) -> No
         )
     else:
         state = "open" if verdict.change == "reopened" else verdict.change
-        connection.execute("UPDATE verdicts SET state = ? WHERE id = ?", (state, verdict.id))
+        connection.execute(
+            "UPDATE verdicts SET state = ?, turned = ? WHERE id = ?",
+            (state, verdict.turned, verdict.id),
+        )
 
 
 def _write_hosts(connection: sqlite3.Connection, batch: Batch) -> None:
@@ -255,7 +258,7 @@ def backup(store: Store, to: Path) -> None:
 
 def _verdict(row: tuple[object, ...]) -> VerdictRecord:
     """Return the open verdict of a row of ``_OPEN``."""
-    *texts, log_e, opened, since, metrics, reason, family, state = row
+    *texts, log_e, opened, since, metrics, reason, family, turned, state = row
     name, node, level, channel, guarantee, validity = (str(text) for text in texts)
     return VerdictRecord(
         id=name,
@@ -271,6 +274,7 @@ def _verdict(row: tuple[object, ...]) -> VerdictRecord:
         metrics=tuple(json.loads(str(metrics))),
         reason=str(reason),
         family=str(family),
+        turned=float(str(turned)),
     )
 
 

@@ -3,7 +3,7 @@ from threading import Event
 
 import pytest
 
-from tessera.adapters.base import Reading, Shard
+from tessera.adapters.base import Fact, Reading, Shard
 from tessera.agent.sampler import Sample, Sampler
 
 BUDGET = 0.05  # seconds
@@ -63,7 +63,7 @@ async def test_a_source_that_hangs_is_silent_and_the_others_are_heard() -> None:
     sampler = Sampler([hanging, well], BUDGET)
     for at in (1.0, 2.0, 3.0):
         sample = await sampler.ask(at)
-        assert sample.silent == ("a",)
+        assert sample.silent == {"a": ""}
         assert said(sample) == [("b", at)]
     assert hanging.asked == 1  # it was left alone
     hanging.let_go.set()
@@ -73,7 +73,7 @@ async def test_a_source_that_hangs_is_silent_and_the_others_are_heard() -> None:
 async def test_a_source_that_comes_back_is_heard_again_and_never_of_a_tick_that_is_over() -> None:
     hanging = Hanging("a")
     sampler = Sampler([hanging], BUDGET)
-    assert (await sampler.ask(1.0)).silent == ("a",)
+    assert (await sampler.ask(1.0)).silent == {"a": ""}
     hanging.let_go.set()
     hanging.went.wait(10.0)
     sample = await sampler.ask(2.0)
@@ -95,3 +95,67 @@ async def test_an_error_of_one_source_is_told_and_costs_the_others_nothing() -> 
 
 async def test_a_host_without_sources_has_no_readings() -> None:
     assert await Sampler([], BUDGET).ask(1.0) == Sample(())
+
+
+class Seeing(Hanging):
+    """A hanging source that sees a fact in each read, tells what it is doing, and can be closed."""
+
+    closed = False
+    doing = "nvmlDeviceGetFieldValues GPU-1"
+
+    def facts(self, at: float) -> Iterator[Fact]:
+        yield Fact("GPU-1", "xid_79", at)
+
+    def identity(self) -> dict[str, str]:
+        return {"driver": "570.1"}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+async def test_a_fact_is_not_lost_with_the_tick_that_its_source_was_too_late_for() -> None:
+    source = Seeing("a")
+    sampler = Sampler([source], BUDGET)
+    late = await sampler.ask(1.0)
+    assert (late.silent, late.facts) == ({"a": "nvmlDeviceGetFieldValues GPU-1"}, ())
+    source.let_go.set()
+    sample = await sampler.ask(2.0)
+    seen = list(sample.facts)
+    while sample.silent:
+        sample = await sampler.ask(2.0)
+        seen += sample.facts
+    assert [fact.at for fact in seen] == [1.0, 2.0]
+    assert sample.identity == {"a": {"driver": "570.1"}}
+    sampler.stop()
+
+
+async def test_a_source_that_fails_still_tells_its_facts() -> None:
+    class Lost(Failing):
+        def facts(self, at: float) -> Iterator[Fact]:
+            yield Fact("GPU-1", "device_lost", at)
+
+    sampler = Sampler([Lost("a")], 5.0)
+    sample = await sampler.ask(1.0)
+    assert [name for name, _ in sample.failed] == ["a"]
+    assert [fact.code for fact in sample.facts] == ["device_lost"]
+    sampler.stop()
+
+
+@pytest.mark.parametrize("budget", [None, 5.0])
+async def test_a_source_is_closed_when_the_sampler_stops(budget: float | None) -> None:
+    source = Seeing("a")
+    source.let_go.set()
+    sampler = Sampler([source], budget)
+    await sampler.ask(1.0)
+    assert not source.closed
+    sampler.stop()
+    assert source.closed
+
+
+async def test_a_source_that_hangs_holds_up_no_goodbye() -> None:
+    source = Seeing("a")
+    sampler = Sampler([source], BUDGET)
+    await sampler.ask(1.0)
+    sampler.stop()
+    assert not source.closed
+    source.let_go.set()

@@ -165,7 +165,14 @@ def test_what_is_no_bundle_is_refused_in_one_line(tmp_path: Path, text: str) -> 
 def test_a_missing_file_is_refused_in_one_line(tmp_path: Path) -> None:
     done = run(tmp_path / "absent.json", tmp_path / "out")
     assert done.exit_code == 2
-    assert "absent.json: is missing" in done.stderr
+    assert "absent.json: is missing; name a recording's folder" in done.stderr
+
+
+def test_a_file_of_a_recording_is_answered_with_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "readings.csv.gz").write_bytes(b"\x1f\x8b")
+    done = run(tmp_path / "readings.csv.gz", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "name its folder" in done.stderr
 
 
 def test_a_null_is_no_value_and_its_tick_is_not_judged(tmp_path: Path) -> None:

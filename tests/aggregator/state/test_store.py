@@ -91,6 +91,19 @@ def test_a_promoted_verdict_keeps_the_time_of_its_opening(connection: sqlite3.Co
     assert (held.guarantee, held.log_e, held.at) == ("controlled", 20.0, 100.0)
 
 
+def test_a_verdict_that_is_promoted_while_it_recovers_still_recovers(
+    connection: sqlite3.Connection,
+) -> None:
+    recovering = replace(OPENED, change="recovering", at=200.0, turned=200.0)
+    promoted = replace(recovering, change="promoted", guarantee="controlled", at=210.0)
+    write(connection, Batch(verdicts=(OPENED, recovering, promoted)))
+    (found,) = remembered(connection).open
+    assert found == replace(recovering, guarantee="controlled", at=OPENED.at)
+    write(connection, Batch(verdicts=(replace(promoted, change="reopened", turned=300.0),)))
+    (found,) = remembered(connection).open
+    assert (found.change, found.turned) == ("opened", 300.0)
+
+
 def test_a_closed_verdict_is_not_open_and_its_number_is_not_used_again(
     connection: sqlite3.Connection,
 ) -> None:

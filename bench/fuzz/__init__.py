@@ -1,0 +1,1 @@
+"""Every parser of what comes from outside, and what throws bytes at them."""
