@@ -8,7 +8,7 @@ import numpy as np
 
 from tessera.adapters.catalogue import default_catalogue
 from tessera.agent.checkpoint import Checkpoints
-from tessera.agent.exchange import MOST_REPEATED, PAST_SINCE, Desk, Exchange
+from tessera.agent.exchange import MOST_REPEATED, PAST_SINCE, SETTLING, Desk, Exchange
 from tessera.agent.facts import Facts
 from tessera.agent.fold import Block
 from tessera.agent.identity import Identity
@@ -128,6 +128,10 @@ def with_past(
     exchange.follow()
     spool.seal(Block(RUNG, 12, x), live=False)
     assert len(list(exchange.greeting(ingest.Welcome(minor=minor)))) >= 1
+    assert spool.waiting == 2
+    exchange.send_past()
+    assert sent == []  # other hosts have come back too, and what is live goes first
+    clock.advance(SETTLING)
     return exchange, spool, sent
 
 
