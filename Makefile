@@ -18,7 +18,7 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo screenshot test slow check format proto bench calibrate compare fuzz clean
+.PHONY: help demo screenshot test slow check format proto bench hardware calibrate compare fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -51,8 +51,12 @@ proto: ## generate the code of the wire anew, after a change of a .proto file
 	build/generator/bin/python -m pip install --quiet $$(proto/generate --needs)
 	proto/generate build/generator/bin/python .links
 
-bench: $(DEV) ## time the engine, per stream and block
+bench: $(DEV) ## time the engine, and weigh reading eight devices
 	$(BIN)/python bench/engine.py
+	$(BIN)/python bench/agent.py
+
+hardware: $(LAB) ## read the NVIDIA devices of this machine, save a recording of half a minute
+	$(BIN)/python -m tessera.lab.hardware
 
 calibrate: $(DEV) ## measure false alarms and delays, rewrite docs/calibration.md (three quarters of an hour)
 	$(BIN)/python -m tessera.lab.calibrate

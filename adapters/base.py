@@ -123,6 +123,19 @@ class Witness(Protocol):
 
 
 @runtime_checkable
+class Resuming(Protocol):
+    """A source that can end the facts which a former process of this agent has told."""
+
+    def resume(self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool) -> None:
+        """Take up those facts, (shard, code), that are its own: they stood when that one ended.
+
+        Asked once, at ``at`` (Unix seconds), after ``shards`` and before the first ``read``.
+        ``rebooted``: this host has booted since. They are not told again, and their end is.
+        """
+        ...
+
+
+@runtime_checkable
 class Identified(Protocol):
     """A source that knows what its devices run on: a change of it is an event of this host."""
 
@@ -161,6 +174,16 @@ class Profiling(Protocol):
 
     def pause(self, *, paused: bool) -> None:
         """Stop reading these counters, or go on; asked from another thread."""
+        ...
+
+
+@runtime_checkable
+class Remarking(Protocol):
+    """A source that cannot read all that it could, and knows why."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a person should know now, each one line; asked from another thread."""
         ...
 
 

@@ -224,6 +224,7 @@ _ROWS = (
     *map(_temperature, ("temperature_celsius", "memory_temperature_celsius")),
     *_gauges("power_watts", "W", "identity", 0, (5.0, 5, 30)),
     Metric("energy_joules_total", "J", kind="counter"),
+    Metric("power_ratio", "1", tau=60.0, fast=300, slow=600, refresh=60.0),  # of the most, Neuron
     *_gauges("sm_clock_hertz memory_clock_hertz", "Hz", "log", -1, (10.0, 5, 30)),
     *_gauges("utilization_ratio duty_cycle_ratio", "1", "logit", 0, (1.0, 5, 10)),
     *_gauges("neuroncore_utilization_ratio", "1", "logit", 0, (5.0, 5, 30)),
@@ -241,7 +242,11 @@ _ROWS = (
     replace(_MEMORY, name="host_memory_available_bytes", direction=-1, tau=5.0, fast=10, slow=60),
     *_counts("pcie_replays nvlink_crc_errors nvlink_replays nvlink_recoveries", 60),
     *_counts("nvlink_symbol_errors execution_errors nic_errors xid_application", 60),
+    *_counts("pcie_correctable_errors pcie_uncorrected_errors pcie_naks nvlink_packet_errors", 60),
+    *_counts("pages_retired", 300),
     *_counts("ecc_corrected row_remaps sram_ecc_corrected", 300),
     *_states("pcie_link_width pcie_link_generation nvlink_active_links"),
+    Metric("nvlink_symbol_error_ratio", "1", kind="state", direction=1, tau=0.0, fast=0, slow=0),
+    Metric("power_cap_watts", "W", kind="state", direction=-1, tau=0.0, fast=0, slow=0),
     *_events("ecc_uncorrected xid_hardware device_lost recovery_action row_remap_failure"),
 )

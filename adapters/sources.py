@@ -4,11 +4,14 @@ Apart, because a vendor's library is imported only when its source is asked for.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from os import environ
 from pathlib import Path
 
 from .base import CounterSource, Reading, Shard, SourceUnavailable
 from .catalogue import Catalogue, default_catalogue
+from .neuron.monitor import COMMAND, Monitor
+from .neuron.source import NeuronSource
 from .recording_read import read_recording
 from .recording_source import RecordingSource
 from .registry import Registry
@@ -17,8 +20,12 @@ from .synthetic.fleet import FleetSpec, SyntheticFleet, SyntheticSource
 from .topology.model import Topology
 
 _NVML = "nvml"
+_DCGM = "dcgm"
+_NEURON = "neuron"
+_TPU = "tpu"
 
-HARDWARE = (_NVML,)  # in the order in which ``detect`` tries them
+HARDWARE = (_NVML, _DCGM, _NEURON, _TPU)  # in the order in which ``detect`` tries them
+_INSTEAD = {_DCGM: _NVML}  # tried only where the other, which sees more, has nothing
 
 _DIGITS = 6  # of a second; Unix time as a float64 knows no more, and sums of ticks differ beyond
 
@@ -30,16 +37,29 @@ class SourceOptions:
     ``recording`` is the folder to play. Of a recording or a synthetic fleet, ``beneath`` serves
     only the shards beneath that node of the topology and ``shards`` only those named; ``began`` is
     the Unix second at which their second 0 lies (agents that play one recording together must
-    agree on it). ``fleet``, ``faults`` and ``seed`` make the synthetic fleet.
+    agree on it). ``fleet``, ``faults`` and ``seed`` make the synthetic fleet. ``neuron_monitor``
+    is the command line that reports on Neuron devices, "" = the vendor's usual place.
+    ``dcgm_url`` is dcgm-exporter's page ("" = its usual place), which changes each
+    ``dcgm_interval`` seconds. ``tpu_ports`` are those of a TPU workload's metrics, "8431,8432",
+    and ``tpu_plugin`` is the page of GKE's device plugin ("" = their usual places). ``host`` names
+    devices that have no name of their own; any source may be told it. ``xid_classes`` is a TOML
+    file of classes over the shipped ones.
     """
 
     recording: Path | None = None
     beneath: str | None = None
     shards: tuple[str, ...] = ()
     began: float | None = None
+    xid_classes: Path | None = None
     fleet: FleetSpec = field(default_factory=FleetSpec)
     faults: tuple[Fault, ...] = ()
     seed: int = 1
+    neuron_monitor: str = ""
+    dcgm_url: str = ""
+    dcgm_interval: float = 30.0
+    tpu_ports: str = ""
+    tpu_plugin: str = ""
+    host: str = ""
 
 
 class PlayedSource:
@@ -84,7 +104,7 @@ class Detected:
 
 
 def open_source(name: str, options: SourceOptions) -> CounterSource:
-    """Return the source called ``name``: nvml, recording or synthetic.
+    """Return the source called ``name``: nvml, dcgm, neuron, tpu, recording or synthetic.
 
     Raises ``UnknownName`` for another name, ``ValueError`` (one line) for options that the source
     does not read or cannot follow, ``SourceUnavailable`` if its library is not installed.
@@ -94,13 +114,18 @@ def open_source(name: str, options: SourceOptions) -> CounterSource:
     return make(options)
 
 
-def detect(names: Sequence[str] = HARDWARE) -> Detected:
-    """Try the hardware sources in turn and keep those that have shards."""
+def detect(names: Sequence[str] = HARDWARE, options: SourceOptions | None = None) -> Detected:
+    """Try the hardware sources in turn and keep those that have shards.
+
+    Each is told what it reads of ``options``; raises ``ValueError`` for what it cannot follow.
+    """
     sources: list[CounterSource] = []
     absent: list[SourceUnavailable] = []
     for name in names:
+        if _INSTEAD.get(name) in {source.name for source in sources}:
+            continue
         try:
-            source = open_source(name, SourceOptions())
+            source = open_source(name, _read_by(name, options or SourceOptions()))
             source.shards()
         except SourceUnavailable as unavailable:
             absent.append(unavailable)
@@ -110,29 +135,66 @@ def detect(names: Sequence[str] = HARDWARE) -> Detected:
 
 
 _READS = {
-    _NVML: frozenset[str](),
+    _NVML: frozenset({"xid_classes"}),
+    _DCGM: frozenset({"dcgm_url", "dcgm_interval", "xid_classes"}),
+    _NEURON: frozenset({"neuron_monitor", "host"}),
+    _TPU: frozenset({"tpu_ports", "tpu_plugin", "host"}),
     "recording": frozenset({"recording", "beneath", "shards", "began"}),
     "synthetic": frozenset({"beneath", "shards", "began", "fleet", "faults", "seed"}),
 }
+
+
+def of_played(options: SourceOptions) -> SourceOptions:
+    """Return ``options`` without those that hardware sources read."""
+    default = SourceOptions()
+    names = frozenset[str]().union(*(_READS[name] for name in HARDWARE))
+    return replace(options, **{name: getattr(default, name) for name in names})
+
+
+def _read_by(name: str, options: SourceOptions) -> SourceOptions:
+    """Return ``options`` without those that the source called ``name`` does not read."""
+    return SourceOptions(**{option: getattr(options, option) for option in _READS[name]})
 
 
 def _refuse_unread(name: str, options: SourceOptions) -> None:
     default = SourceOptions()
     for option in fields(SourceOptions):
         said = getattr(options, option.name) != getattr(default, option.name)
-        if said and option.name not in _READS[name]:
+        if said and option.name not in _READS[name] | {"host"}:
             message = f"source {name!r} does not read {option.name!r}: leave it out"
             raise ValueError(message)
 
 
 def _nvml(options: SourceOptions) -> CounterSource:
-    del options
     try:
         from .nvidia.devices import NvmlSource  # noqa: PLC0415 - needs the vendor's binding
+        from .nvidia.watch import watch_xids  # noqa: PLC0415 - needs it too
     except ModuleNotFoundError as missing:
         reason = f"the module {missing.name} is not installed; install tessera[agent]"
         raise SourceUnavailable(_NVML, reason) from None
-    return NvmlSource()
+    return NvmlSource(watch_xids(options.xid_classes))
+
+
+def _dcgm(options: SourceOptions) -> CounterSource:
+    from .nvidia.dcgm import URL, DcgmSource  # noqa: PLC0415 - only where it is asked for
+    from .nvidia.xid import read_xids  # noqa: PLC0415 - as the other
+
+    classes = read_xids(options.xid_classes)
+    return DcgmSource(options.dcgm_url or URL, options.dcgm_interval, classes.of)
+
+
+def _neuron(options: SourceOptions) -> CounterSource:
+    return NeuronSource(Monitor(options.neuron_monitor or COMMAND), host=options.host)
+
+
+def _tpu(options: SourceOptions) -> CounterSource:
+    from .tpu.plugin import URL  # noqa: PLC0415 - only where it is asked for
+    from .tpu.runtime import ports_of  # noqa: PLC0415 - it needs the wire's library
+    from .tpu.source import TpuSource  # noqa: PLC0415 - as the others
+
+    ports = ports_of(options.tpu_ports or environ.get("TPU_RUNTIME_METRICS_PORTS", ""))
+    page = options.tpu_plugin or URL
+    return TpuSource(ports, page, host=options.host, environ=environ)
 
 
 def _recording(options: SourceOptions) -> CounterSource:
@@ -187,4 +249,6 @@ def _registry(**factories: Callable[[SourceOptions], CounterSource]) -> Registry
     return made
 
 
-_SOURCES = _registry(nvml=_nvml, recording=_recording, synthetic=_synthetic)
+_SOURCES = _registry(
+    nvml=_nvml, dcgm=_dcgm, neuron=_neuron, tpu=_tpu, recording=_recording, synthetic=_synthetic
+)

@@ -8,6 +8,7 @@ import os
 # Small arrays gain nothing from threads, and a host has better use for its cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines, beside ours, help nobody
 
 import asyncio
 import signal
@@ -21,23 +22,32 @@ import structlog
 
 from .. import __version__
 from ..adapters.base import SourceUnavailable
+from ..adapters.document import BadDocument
+from ..adapters.nvidia.xid import read_xids
 from ..adapters.recording import BadRecording
 from ..proto.baseline_file import BadBaseline, load_baseline
-from ..settings.clock import SystemClock
+from ..settings.clock import Clock, SystemClock
+from ..settings.duration import duration, seconds_of
 from ..settings.folder import BadFolder, state_folder
 from ..settings.logs import start_logs
+from ..settings.notify import Notify, keep_told
 from ..settings.refused import HELP, OneLineGroup, Refused, warn
+from ..settings.tls import BadTls
 from ..settings.toml import in_effect
-from .assembly import BadStart
+from .assembly import BadStart, link_tls
 from .check import check as check_table
 from .config import AgentSettings
+from .datagram import KINDS
+from .declare import declare
 from .grid import Grid
 from .identity import identify
 from .inventory import interval_of
-from .program import Found, find_sources, read_settings, settings_options
+from .program import Found, find_sources, local_sources, read_settings, settings_options
 from .record import Pace
 from .record import record as write_record
+from .reexec import AGAIN, begin
 from .runtime import Agent
+from .vitals import Vitals
 
 PROGRAM = "tessera-agent"
 NO_SOURCE = 3  # exit status
@@ -62,8 +72,10 @@ def main(context: click.Context, /, *, check_config: bool, **flags: object) -> N
     if check_config:
         for line in strange:
             warn(line)
+        _refuse_bad_tls(settings)
         if settings.baseline is not None:
             _refuse_unreadable(settings.baseline)
+        _refuse_classes(settings.xid_classes)
         click.echo(in_effect(settings, folder))
         return
     context.exit(_daemon(settings, strange, folder))
@@ -109,6 +121,67 @@ def record(
     click.echo(f"{folder}: {taken} ticks; play them with tessera replay {folder}")
 
 
+@main.command("event", short_help="say what is being done to this host")
+@click.argument("kind", type=click.Choice(KINDS))
+@click.option("--detail", default="", help="one line for who reads it later")
+@click.option("--scope", multiple=True, metavar="DEVICE", help="only this device; may be repeated")
+@click.option("--at", type=float, metavar="UNIX_SECONDS", help="when it was done; default: now")
+@settings_options
+@click.pass_obj
+def event(
+    above: dict[str, object],
+    /,
+    *,
+    kind: str,
+    detail: str,
+    scope: tuple[str, ...],
+    at: float | None,
+    **flags: object,
+) -> None:
+    """Tell the agent of this host what is being done to it; root and the agent's user may.
+
+    It goes to the aggregator as an event of this host, beside which what follows can be read.
+    """
+    settings, _ = read_settings(_over(above, flags))
+    folder = state_folder("agent", settings.state_dir, os.environ, Path.home())
+    when = {} if at is None else {"at": at}
+    declare({"event": kind, "detail": detail, "devices": scope, **when}, settings, folder)
+    click.echo(f"{kind} told to the agent")
+
+
+@main.command("pause-profiling", short_help="leave the profiler to somebody else")
+@click.option("--for", "text", default="15m", show_default=True, help="how long: 90s, 15m, 2h")
+@settings_options
+@click.pass_obj
+def pause_profiling(above: dict[str, object], /, *, text: str, **flags: object) -> None:
+    """Let the agent of this host read no counter that needs a device's profiler for a while.
+
+    All others go on. It ends by itself; root and the agent's own user may ask for it.
+    """
+    try:
+        seconds = seconds_of(text)
+    except ValueError as bad:
+        message = f"--for: {bad}"
+        raise Refused(message) from None
+    _tell_pause(above, flags, seconds)
+    click.echo(f"profiling counters pause for {duration(seconds)}; resume-profiling ends it")
+
+
+@main.command("resume-profiling", short_help="read the profiler's counters again")
+@settings_options
+@click.pass_obj
+def resume_profiling(above: dict[str, object], /, **flags: object) -> None:
+    """Let the agent of this host read counters that need a device's profiler again."""
+    _tell_pause(above, flags, 0.0)
+    click.echo("profiling counters are read again")
+
+
+def _tell_pause(above: dict[str, object], flags: dict[str, object], seconds: float) -> None:
+    settings, _ = read_settings(_over(above, flags))
+    folder = state_folder("agent", settings.state_dir, os.environ, Path.home())
+    declare({"pause_profiling": seconds}, settings, folder)
+
+
 def _over(above: dict[str, object], flags: dict[str, object]) -> dict[str, object]:
     """Return the flags of the command over those that stood before its name."""
     return above | {key: value for key, value in flags.items() if value not in (None, ())}
@@ -129,6 +202,20 @@ def _refuse_unreadable(baseline: Path) -> None:
         raise Refused(str(bad)) from None
 
 
+def _refuse_classes(overlay: Path | None) -> None:
+    try:
+        read_xids(overlay)
+    except BadDocument as bad:
+        raise Refused(str(bad)) from None
+
+
+def _refuse_bad_tls(settings: AgentSettings) -> None:
+    try:
+        link_tls(settings, SystemClock())
+    except BadTls as bad:
+        raise Refused(str(bad)) from None
+
+
 def _daemon(settings: AgentSettings, strange: tuple[str, ...], folder: Path) -> int:
     clock = SystemClock()
     start_logs(sys.stderr, clock, layout=settings.log_layout, level=settings.log_level)
@@ -136,16 +223,31 @@ def _daemon(settings: AgentSettings, strange: tuple[str, ...], folder: Path) -> 
     for line in strange:
         log.warning("unknown variable", what=line)
     found = _needed(find_sources(settings, clock.now()))
-    return asyncio.run(_live(Agent(settings, found.sources, clock, SystemRandom(), folder=folder)))
+    sources = (*found.sources, *local_sources(settings, folder))
+    agent = Agent(settings, sources, clock, SystemRandom(), folder=folder)
+    status = asyncio.run(_live(agent, Notify(os.environ), clock))
+    if status == AGAIN:
+        begin(clock.now())
+    return status
 
 
-async def _live(running: Agent) -> int:
+async def _live(running: Agent, notify: Notify, clock: Clock) -> int:
     try:
         await running.start()
     except (BadFolder, BadStart, SourceUnavailable) as bad:
         await running.stop()
         raise Refused(str(bad)) from None
-    return await running.run()
+    notify.ready(running.vitals().status)
+    telling = asyncio.create_task(keep_told(notify, clock, lambda: _status(running.vitals())))
+    try:
+        return await running.run()
+    finally:
+        notify.stopping()
+        telling.cancel()
+
+
+def _status(vitals: Vitals) -> str | None:
+    return vitals.status if vitals.alive else None
 
 
 if __name__ == "__main__":

@@ -17,11 +17,14 @@ from ..adapters.catalogue import Catalogue, default_catalogue
 from ..adapters.metric import JOINT, Metric
 from ..proto.baseline_file import BadBaseline, load_baseline
 from ..proto.messages import Inventory
+from ..settings.address import is_loopback
 from ..settings.clock import Clock
 from ..settings.folder import Folder, unwritable
+from ..settings.tls import BadTls, Tls, client_tls
 from .backoff import Backoff
 from .checkpoint import Checkpoints
 from .config import AgentSettings
+from .events import Events
 from .exchange import Desk, Exchange
 from .facts import Facts
 from .identity import Identity, identify
@@ -29,11 +32,15 @@ from .intake import Intake
 from .inventory import (
     INVENTORY,
     Named,
+    Placed,
     catalogue_of,
     columns_of,
     interval_of,
+    intervals_of,
     judged_metrics,
+    pushed_of,
     survey,
+    with_jobs,
     with_version,
     yielded,
 )
@@ -72,6 +79,7 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     sampler: Sampler,
     folder: Folder,
     facts: Facts,
+    events: Events,
     clock: Clock,
     random: Random,
 ) -> Parts:
@@ -80,7 +88,11 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     Raises ``BadFolder``, ``BadStart`` and ``SourceUnavailable``, each one line.
     """
     identity = identify(settings.host, random)
-    shards = [shard for source in sources for shard in source.shards()]
+    there = [shard for source in sources for shard in source.shards()]
+    for source in sources:
+        if isinstance(source, Placed):
+            source.place(there)
+    shards = with_jobs(there, sources)  # after: who knows jobs may know them by a device's number
     interval = interval_of(sources, settings.tick_seconds)
     shipped = replace(default_catalogue(), scores=settings.scores)
     first = await sampler.ask(clock.now())
@@ -93,28 +105,43 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
         raise BadStart(str(bad)) from None
     inventory, ledger = _take_up(found, folder, clock.now(), _warm(settings.baseline, found))
     ids = tuple(shard.id for shard in inventory.shards)
-    intake = Intake(ids, metrics, interval)
+    intake = Intake(ids, metrics, interval, intervals_of(metrics, interval, pushed_of(sources)))
     ring = Ring(ids, intake.read)
-    spool = _spool(Spool(folder.path, settings.spool_bytes, clock.monotonic), facts, folder, clock)
-    desk = Desk(ledger, intake, ring, facts, spool)
+    spool = Spool(folder.path, settings.spool_bytes, clock.monotonic)
+    try:
+        spool.load(clock.now(), facts, events)
+    except OSError as fault:
+        raise unwritable(folder.path, fault) from None
+    desk = Desk(ledger, intake, ring, facts, events, spool)
     exchange = Exchange(identity, inventory, desk, clock, __version__)
     exchange.follow()
     return Parts(identity, inventory, ledger, intake, ring, exchange, spool, first)
 
 
-def link(target: str, speaker: Speaker, clock: Clock, random: Random, *, paced: bool) -> Uplink:
-    """Return the link to the aggregator at ``target``; ``paced`` as the runtime is."""
+def link(
+    settings: AgentSettings, speaker: Speaker, clock: Clock, random: Random, *, paced: bool
+) -> Uplink:
+    """Return the link to the aggregator; ``paced`` as the runtime is. Raises ``BadStart``."""
     backoff = Backoff(random) if paced else Backoff(random, *DRIVEN_WAIT)
-    return Uplink(target, speaker, clock, backoff)
-
-
-def _spool(spool: Spool, facts: Facts, folder: Folder, clock: Clock) -> Spool:
-    """Return ``spool`` with what the last process could not deliver."""
     try:
-        spool.load(clock.now(), facts)
-    except OSError as fault:
-        raise unwritable(folder.path, fault) from None
-    return spool
+        tls = link_tls(settings, clock)
+    except BadTls as bad:
+        raise BadStart(str(bad)) from None
+    if tls is None and not is_loopback(settings.aggregator):
+        warning = "this link is plain text: whoever is on the way can read and forge it; set tls_ca"
+        structlog.get_logger("agent").warning(warning, aggregator=settings.aggregator)
+    return Uplink(settings.aggregator, speaker, clock, backoff, tls)
+
+
+def link_tls(settings: AgentSettings, clock: Clock) -> Tls | None:
+    """Return what the link is secured with, read and checked; raise ``BadTls``."""
+    return client_tls(
+        settings.tls_ca,
+        settings.tls_cert,
+        settings.tls_key,
+        name=settings.tls_server_name,
+        clock=clock,
+    )
 
 
 def _metrics(

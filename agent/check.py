@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ..adapters.base import Absent, CounterSource, Reading, SourceUnavailable
 from ..adapters.catalogue import default_catalogue
 from .inventory import catalogue_of
+from .remarks import remarks
 
 HEAD = ("source", "shard", "metric", "value", "unit")
 Row = tuple[str, ...]
@@ -17,6 +18,7 @@ def check(sources: Sequence[CounterSource], absent: Sequence[SourceUnavailable],
     """Return a table of one reading of everything at ``at`` (Unix seconds), and what is absent."""
     rows = list(_rows(sources, at))
     lines = [f"absent: {reason}" for reason in absent]
+    lines += remarks(sources)
     if not sources:
         lines.append("no accelerator is readable here; name a source to read something else")
     elif not rows:

@@ -21,6 +21,7 @@ from ..proto.schema import MAJOR, MINOR, ingest
 from ..settings.clock import Clock
 from ..settings.logs import rfc3339
 from .clock_offset import ClockOffset
+from .events import Events
 from .facts import Facts
 from .fold import Block
 from .identity import Identity
@@ -41,12 +42,13 @@ Send = Callable[[ingest.FromAgent], bool]
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the exchange works on: evidence, intake, ring and facts of the host, and its spool."""
+    """What the exchange works on: the host's evidence, ticks, facts and events, and its spool."""
 
     ledger: Ledger
     intake: Intake
     ring: Ring
     facts: Facts
+    events: Events
     spool: Spool
 
 
@@ -69,6 +71,7 @@ class Exchange:
         self._intake = desk.intake
         self._ring = desk.ring
         self._facts = desk.facts
+        self._events = desk.events
         self._spool = desk.spool
         self._takes_past = False  # an aggregator of minor version 0 knows no history
         self._clock = clock
@@ -104,7 +107,7 @@ class Exchange:
         )
 
     def greeting(self, welcome: ingest.Welcome) -> Iterator[ingest.FromAgent]:
-        """Yield inventory, last evidence of each rung, and facts that nobody has stored."""
+        """Yield inventory, last evidence of each rung, facts and events that nobody has stored."""
         if welcome.heartbeat_seconds > 0:
             self._heartbeat = welcome.heartbeat_seconds
         self._beat_at = 0.0
@@ -117,6 +120,8 @@ class Exchange:
             yield ingest.FromAgent(up2=encode.up2(now))
         for fact in self._facts:
             yield ingest.FromAgent(fact=fact)
+        for event in self._events:
+            yield ingest.FromAgent(event=event)
 
     def offer(self, blocks: Iterable[Block]) -> Iterator[Up1]:
         """Yield, one by one, the values of ``blocks`` as they may be sent."""
@@ -145,6 +150,7 @@ class Exchange:
             elif kind == "ack":
                 self.offset.answered(message.ack.heartbeat_ns, message.ack.received_ns)
                 self._facts.stored(message.ack.facts)
+                self._events.stored(message.ack.events)
                 spans = [(s.rung, s.from_block, s.to_block) for s in message.ack.blocks]
                 self._spool.stored(spans, message.ack.gaps)
             elif kind == "freeze":
@@ -158,7 +164,7 @@ class Exchange:
             self._log.warning("bad message of the aggregator", reason=str(bad))
 
     def beat(self) -> None:
-        """Send a heartbeat if it is due, and with it each 30 s the facts that nobody stored."""
+        """Send a heartbeat if it is due, and each 30 s what nobody stored of facts and events."""
         now = self._clock.monotonic()
         if now < self._beat_at:
             return
@@ -193,6 +199,8 @@ class Exchange:
         self._repeat_at = now + REPEAT
         for fact in islice(self._facts, MOST_REPEATED):
             self.send(ingest.FromAgent(fact=fact))
+        for event in islice(self._events, MOST_REPEATED):
+            self.send(ingest.FromAgent(event=event))
 
     def _take_plan(self, message: ingest.Plan) -> None:
         plan = decode.plan(message)

@@ -59,7 +59,8 @@ class Fold:
         """Take (S, M), the seconds between two ticks, and between two values of each metric.
 
         ``columns`` M are made of the R metrics that are read, by default the mean of each. Metrics
-        read more seldom than the clock ticks have ``intervals`` (R,) of their own.
+        read more seldom than the clock ticks have ``intervals`` (R,) of their own; an infinite one
+        has a value in each block in which there is any.
         """
         self._shape = shape
         self._interval = interval

@@ -5,55 +5,33 @@ get on.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
 from math import isfinite
 from socketserver import TCPServer, ThreadingMixIn
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from .. import __version__
+from .exposition import KIND, page
+from .metrics import families
+from .usage import usage
+from .vitals import Vitals
+
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-LATEST: Final = 10.0  # seconds without a tick, from which on the agent is not well
 JSON: Final = "application/json"
-PLAIN: Final = "text/plain; version=0.0.4; charset=utf-8"
-
-
-@dataclass(frozen=True, slots=True)
-class Vitals:
-    """How the agent is now. Ages are seconds; NaN = never.
-
-    ``sources`` says of each whether it answers, ``hung`` of those that do not which call they are
-    in, ``took`` how many seconds the others needed. ``rejected`` counts impossible values by
-    metric, ``counters`` what else was counted since the start.
-    """
-
-    host: str
-    link: str
-    tick_age: float
-    checkpoint_age: float
-    clock_offset: float
-    late: float = LATEST
-    sources: Mapping[str, str] = field(default_factory=dict)
-    hung: Mapping[str, str] = field(default_factory=dict)
-    took: Mapping[str, float] = field(default_factory=dict)
-    rejected: Mapping[str, int] = field(default_factory=dict)
-    facts: tuple[str, ...] = ()
-    counters: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def well(self) -> bool:
-        """Say whether ticks are taken and every source answers.
-
-        A link that is down is the aggregator's or the network's.
-        """
-        return self.tick_age <= self.late and not self.hung
+PLAIN: Final = "text/plain; charset=utf-8"
+PAGES: Final = "there are /healthz, /livez and /metrics\n"
 
 
 class Health:
-    """``/healthz`` and ``/metrics`` on one address."""
+    """``/healthz``, ``/livez`` and ``/metrics`` on one address.
+
+    ``/healthz`` is red while no ticks are taken or a source hangs, ``/livez`` while the event loop
+    stands still: only then does a restart help.
+    """
 
     def __init__(self, address: str, vitals: Callable[[], Vitals]) -> None:
         """Take HOST:PORT, port 0 for any, and who is asked; :meth:`start` serves."""
@@ -81,44 +59,45 @@ class Health:
             self._server = None
 
     def _page(self, asked: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
-        vitals = self._vitals()
-        if asked["PATH_INFO"] == "/healthz":
-            status = "200 OK" if vitals.well else "503 Service Unavailable"
-            kind, body = JSON, healthz(vitals)
-        elif asked["PATH_INFO"] == "/metrics":
-            status, kind, body = "200 OK", PLAIN, metrics(vitals)
-        else:
-            status, kind, body = "404 Not Found", PLAIN, "there are /healthz and /metrics\n"
+        vitals, asked_for = self._vitals(), asked["PATH_INFO"]
+        status, kind, body = "200 OK", JSON, healthz(vitals)
+        if asked_for == "/metrics":
+            kind, body = KIND, metrics(vitals)
+        elif asked_for not in {"/healthz", "/livez"}:
+            status, kind, body = "404 Not Found", PLAIN, PAGES
+        elif not (vitals.well if asked_for == "/healthz" else vitals.alive):
+            status = "503 Service Unavailable"
         data = body.encode()
         start(status, [("Content-Type", kind), ("Content-Length", str(len(data)))])
         return [data]
 
 
 def healthz(vitals: Vitals) -> str:
-    """Return ``vitals`` as JSON; a number that is not known is null."""
-    known = {"well": vitals.well} | {
-        key: None if isinstance(value, float) and not isfinite(value) else value
-        for key, value in asdict(vitals).items()
+    """Return ``vitals`` as JSON, what is wrong first; a number that is not known is null."""
+    told: dict[str, object] = {
+        "well": vitals.well,
+        "why": list(vitals.complaints()),
+        "host": vitals.host,
+        "link": vitals.link,
+        "tick_age": _known(vitals.tick_age),
+        "evidence_age": _known(vitals.evidence_age),
+        "checkpoint_age": _known(vitals.checkpoint_age),
+        "clock_offset": _known(vitals.clock_offset),
+        "sources": dict(vitals.sources),
+        "hung": dict(vitals.hung),
+        "facts": list(vitals.facts),
+        "counters": dict(vitals.counters),
     }
-    return json.dumps(known, indent=1) + "\n"
+    return json.dumps(told, indent=1) + "\n"
 
 
 def metrics(vitals: Vitals) -> str:
-    """Return ``vitals`` in the text form of Prometheus; what is not known is left out."""
-    lines: list[str] = []
-    gauges = {
-        "link_up": float(vitals.link == "up"),
-        "tick_age_seconds": vitals.tick_age,
-        "checkpoint_age_seconds": vitals.checkpoint_age,
-        "clock_offset_seconds": vitals.clock_offset,
-    }
-    for name, value in gauges.items():
-        if isfinite(value):
-            lines += [f"# TYPE tessera_agent_{name} gauge", f"tessera_agent_{name} {value:.6g}"]
-    for name, count in sorted(vitals.counters.items()):
-        full = f"tessera_agent_{name}_total"
-        lines += [f"# TYPE {full} counter", f"{full} {count}"]
-    return "\n".join(lines) + "\n"
+    """Return ``vitals`` in the text form of Prometheus, and what this process costs."""
+    return page(families(vitals, __version__, usage()))
+
+
+def _known(value: float) -> float | None:
+    return value if isfinite(value) else None
 
 
 class _Server(ThreadingMixIn, WSGIServer):

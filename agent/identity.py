@@ -34,9 +34,14 @@ def identify(host: str, random: Random, root: Path = Path("/")) -> Identity:
     machine = next((found for name in MACHINE_ID if (found := _line(root / name))), "")
     return Identity(
         host=host or machine or socket.gethostname(),
-        boot_id=_line(root / BOOT_ID),
+        boot_id=boot_id(root),
         instance=random.getrandbits(64) or 1,
     )
+
+
+def boot_id(root: Path = Path("/")) -> str:
+    """Return the id of this boot of the machine, "" where there is none."""
+    return _line(root / BOOT_ID)
 
 
 def _line(path: Path) -> str:

@@ -7,6 +7,7 @@ same arithmetic in the same order, and it is this.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Final
 
 import numpy as np
@@ -46,8 +47,8 @@ class Intake:
     ) -> None:
         """Take rows, columns and the seconds between two ticks.
 
-        ``intervals`` (R,) are the metrics' own where some are read more seldom than that: R are
-        those of the M columns that are no score of another.
+        ``intervals`` (R,) are the metrics' own where some are read more seldom than that, infinite
+        where values come when they come: R are those of the M columns that are no score of another.
         """
         columns = Columns.of(metrics)
         read = self._metrics = columns.read
@@ -82,7 +83,7 @@ class Intake:
                 failed.update([value.code] if value.kind == "error" else [])
             elif not abs(value) <= LARGEST:  # NaN too
                 impossible += 1
-            else:
+            elif isnan(values[i, j]):  # of several sources the first that has a number is believed
                 values[i, j] = value
         return values, Absences(unsupported, dict(failed), impossible, strangers)
 

@@ -3,8 +3,9 @@
 Apart, because rows and columns of every message follow it, and its version must grow with it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
@@ -51,6 +52,34 @@ class Listed(Protocol):
         ...
 
 
+@runtime_checkable
+class Pushed(Protocol):
+    """A source some of whose metrics have a value when something ends, and none in other ticks."""
+
+    @property
+    def pushed(self) -> Sequence[str]:
+        """The names of these metrics."""
+        ...
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """A source that has no shards of its own and speaks of those of others."""
+
+    def place(self, shards: Sequence[Shard]) -> None:
+        """Take the shards of this host; told before it is first read, and whenever they change."""
+        ...
+
+
+@runtime_checkable
+class Employed(Protocol):
+    """Who knows which jobs run on this host's shards."""
+
+    def jobs(self) -> Mapping[str, str]:
+        """Return the job of each shard that has one, by the shard's id."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Named:
     """What settings say of all shards of this host; "" = what the source says."""
@@ -70,19 +99,18 @@ def survey(
     """Return the inventory, version 1, of ``shards`` in their order and ``metrics`` by name.
 
     ``metrics`` are all columns, read each ``interval`` seconds.
-    Raises ``ValueError`` (one line) where two shards have one id.
+    Where several sources serve one shard the first says what it is, the others what that leaves
+    open. Raises ``ValueError`` (one line) where they mean things of two kinds.
     """
-    seen: set[str] = set()
+    found: dict[str, Shard] = {}
     for shard in shards:
-        if shard.id in seen:
-            message = f"two sources serve the shard {shard.id!r}: leave one of them out"
-            raise ValueError(message)
-        seen.add(shard.id)
+        before = found.get(shard.id)
+        found[shard.id] = shard if before is None else _united(before, shard)
     rows = sorted(metrics, key=lambda metric: metric.name)
     return Inventory(
         host=identity.host,
         version=1,
-        shards=tuple(_row(shard, said) for shard in shards),
+        shards=tuple(_row(shard, said) for shard in found.values()),
         metrics=tuple(metric.name for metric in rows),
         units=tuple(metric.unit for metric in rows),
         boot_id=identity.boot_id,
@@ -138,6 +166,35 @@ def interval_of(sources: Sequence[CounterSource], told: float) -> float:
     return max([told, *(s.interval for s in sources if isinstance(s, Paced))])
 
 
+def intervals_of(
+    columns: Iterable[Metric], interval: float, pushed: Collection[str] = ()
+) -> tuple[float, ...]:
+    """Return the seconds between two values of each metric (R,) that is read for ``columns``.
+
+    A source that is refreshed more seldom than each ``interval`` s has a value then, and no other.
+    Those that are ``pushed`` come when they come (infinite): one is enough for a block. Were a
+    share of its ticks asked for, a shard whose steps take long would be missing because it is slow.
+    """
+    read = [column for column in columns if column.score == "mean"]
+    own = [max(interval, row.refresh) if row.refresh > 1.0 else interval for row in read]
+    return tuple(inf if row.name in pushed else t for row, t in zip(read, own, strict=True))
+
+
+def pushed_of(sources: Sequence[CounterSource]) -> frozenset[str]:
+    """Return the metrics of ``sources`` that have a value when something ends."""
+    told = (source.pushed for source in sources if isinstance(source, Pushed))
+    return frozenset(name for names in told for name in names)
+
+
+def with_jobs(shards: Iterable[Shard], sources: Sequence[CounterSource]) -> list[Shard]:
+    """Return ``shards`` with the jobs that ``sources`` know, the first of them where several do."""
+    told: dict[str, str] = {}
+    for source in reversed(sources):
+        if isinstance(source, Employed):
+            told |= source.jobs()
+    return [replace(shard, job=told.get(shard.id, shard.job)) for shard in shards]
+
+
 def with_version(inventory: Inventory, file: Path) -> Inventory:
     """Return ``inventory`` with its version: the one's in ``file``, or the next if it differs.
 
@@ -160,6 +217,22 @@ def _stored(file: Path) -> Inventory | None:
     except (FileNotFoundError, ValueError):
         return None
     return found if isinstance(found, Inventory) else None
+
+
+def _united(first: Shard, other: Shard) -> Shard:
+    if first.kind != other.kind:
+        kinds = f"{first.kind} and {other.kind}"
+        message = f"two sources serve {first.id!r} as {kinds}: leave one of them out"
+        raise ValueError(message)
+    placed = first if first.path else other
+    return replace(
+        first,
+        sku=first.sku or other.sku,
+        job=first.job or other.job,
+        role=first.role or other.role,
+        path=placed.path,
+        path_kinds=placed.path_kinds,
+    )
 
 
 def _row(shard: Shard, said: Named) -> ShardRow:

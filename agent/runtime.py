@@ -5,9 +5,11 @@ nobody foresaw is caught, logged, and survived.
 """
 
 import asyncio
+import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import nan
 from pathlib import Path
 from random import Random
@@ -24,18 +26,26 @@ from ..settings.clock import Clock
 from ..settings.folder import Folder
 from ..settings.logs import rfc3339
 from .assembly import Parts, assemble, link
+from .changes import Changes
 from .config import AgentSettings
+from .events import Events
 from .evidence import Evidence
 from .exchange import Exchange
 from .facts import Facts
 from .fold import Block
+from .freshness import Freshness
 from .grid import Grid
-from .health import LATEST, Health, Vitals
+from .health import Health
+from .identity import boot_id
 from .inventory import interval_of
 from .keeper import Keeper
+from .pauses import Pauses
+from .reexec import AGAIN, may_begin, stale
+from .remarks import Remarks
 from .sampler import Sample, Sampler
 from .seldom import Seldom
 from .uplink import Uplink
+from .vitals import LATEST, Vitals, evidence_age
 
 LINK_AGAIN: Final = 5.0  # seconds
 LONG_BACK: Final = 600.0  # seconds of discarded ticks, from which on a person is told the way out
@@ -75,16 +85,21 @@ class Agent:
         self._sampler = Sampler(sources, budget if paced else None)
         self._folder = Folder(folder, "agent")
         self._facts = Facts()
+        self._fresh = Freshness()
+        self._events = Events()
+        self._changes, self._pauses = Changes(sources), Pauses(sources)
         self._health = Health(settings.agent_http, self.vitals)
         self._counts: Counter[str] = Counter()
         self._sample = Sample()  # the last one
         self._tasks: list[asyncio.Task[None]] = []
         self._keeper: Keeper | None = None
         self._number: int | None = None  # of the last tick, on the grid of the wall clock
-        self._ticked = nan  # monotonic seconds
+        self._came = self._ticked = nan  # monotonic seconds: to a tick, and of one that was taken
         self._spread = 0.0  # share of the spread that is this host's
         self._say = Seldom(clock).say
         self._ending = asyncio.Event()
+        self._renewing = False
+        self._remarks = Remarks(self._sources)
         self._log = structlog.get_logger("agent")
 
     @property
@@ -111,19 +126,19 @@ class Agent:
             for number in SIGNALS:
                 asyncio.get_running_loop().add_signal_handler(number, self._ending.set)
         self._folder.hold()
+        self._changes.begin(self._folder.path, self._clock.now(), boot_id())
         parts = self._parts = await assemble(
             self._settings,
             sources=self._sources,
             sampler=self._sampler,
             folder=self._folder,
             facts=self._facts,
+            events=self._events,
             clock=self._clock,
             random=self._random,
         )
         speaker = _Guarded(parts.exchange, self._say)
-        self.uplink = link(
-            self._settings.aggregator, speaker, self._clock, self._random, paced=self._paced
-        )
+        self.uplink = link(self._settings, speaker, self._clock, self._random, paced=self._paced)
         parts.exchange.send = self.uplink.send
         self._keeper = Keeper(parts.ledger, self._clock, aside=self._paced)
         self._note(self._clock.now(), parts.first)
@@ -146,7 +161,7 @@ class Agent:
         A tick whose place on the wall clock was taken before, because the clock was set back, is
         discarded.
         """
-        at = self._clock.now()
+        at, self._came = self._clock.now(), self._clock.monotonic()
         number = self._grid.number(at)
         if self._number is not None and number <= self._number:
             self._counts["ticks_discarded"] += 1
@@ -155,6 +170,7 @@ class Agent:
         self._number = number
         sample = await self._sampler.ask(at)
         self._note(at, sample)
+        self._look(at, sample)
         values, absences = self._parts.intake.matrix(sample.readings)
         self._counts.update(unsupported=absences.unsupported, impossible=absences.impossible)
         self._counts.update(failed=sum((absences.failed or {}).values()), ticks=1)
@@ -168,6 +184,7 @@ class Agent:
         self._force()
         if self._keeper is not None:
             await self._keeper.if_due()
+        self._renew_if_stale(at)
         return sent
 
     async def run(self) -> int:
@@ -184,7 +201,7 @@ class Agent:
         if self.uplink.superseded:
             self._log.error("another agent of this host has taken over; this one ends")
             return SUPERSEDED
-        return 0
+        return AGAIN if self._renewing else 0
 
     async def stop(self) -> None:
         """Write a last checkpoint and close everything; calling it twice is harmless."""
@@ -205,7 +222,8 @@ class Agent:
 
     def vitals(self) -> Vitals:
         """Return how the agent is now; called from other threads."""
-        counters = {"facts_dropped": self._facts.dropped, **self._counts}
+        counters = {"facts_dropped": self._facts.dropped, **self._counts, **self._changes.counts}
+        counters |= {"events_dropped": self._events.dropped}
         host, state, offset, age = "", "starting", nan, nan
         keeper = self._keeper
         if keeper is not None:
@@ -215,10 +233,11 @@ class Agent:
             counters |= {"links": link_.links, "bad_messages": parts.exchange.refused}
             counters |= {"records_unwritten": parts.ledger.unwritten}
             counters |= parts.spool.counters()
-        return Vitals(
+        vitals = Vitals(
             host=host,
             link=state,
             tick_age=self._clock.monotonic() - self._ticked,
+            loop_age=self._clock.monotonic() - self._came,
             checkpoint_age=age,
             clock_offset=offset,
             late=max(LATEST, 3 * self._grid.interval),
@@ -228,6 +247,15 @@ class Agent:
             rejected=_rejected(self._sources),
             facts=self._facts.standing,
             counters=counters,
+            sample_ages=self._fresh.ages(self._clock.monotonic()),
+        )
+        if keeper is None:
+            return vitals
+        return replace(
+            vitals,
+            evidence_age=evidence_age(parts.ledger.last, self._clock.now()),
+            certificate_ends=link_.certificate_ends,
+            shards=parts.inventory.shards,
         )
 
     def _serve_health(self) -> None:
@@ -240,13 +268,24 @@ class Agent:
     def _note(self, at: float, sample: Sample) -> None:
         """Tell the aggregator of facts and of sources that hang, and the log of those that fail."""
         self._sample = sample
+        self._fresh.note(sample.readings, self._clock.monotonic())
         hung = tuple(f"{name}: {call}" if call else name for name, call in sample.silent.items())
         self._tell(Fact("", UNRESPONSIVE, at, stands=bool(hung), detail=", ".join(hung)))
         for fact in sample.facts:
             self._tell(fact)
+        for remark in self._remarks.new():
+            self._log.warning(remark)
         for name, error in sample.failed:
             self._counts["sources_failed"] += 1
             self._say(f"source {name} failed: {type(error).__name__}: {error}")
+
+    def _renew_if_stale(self, at: float) -> None:
+        """End in good order, to be begun anew, where a source needs a new process."""
+        why = stale(self._sources) if self._paced else ""
+        if why and may_begin(os.environ, at):
+            self._log.warning("beginning anew", reason=why)
+            self._renewing = True
+            self._ending.set()
 
     def _tell(self, fact: Fact) -> None:
         """Send a fact that is news, and log it."""
@@ -257,6 +296,14 @@ class Agent:
             self.uplink.send(ingest.FromAgent(fact=said))
             about = {"shard": fact.shard} if fact.shard else {}
             self._log.warning(fact.code, **about, detail=fact.detail, cleared=not fact.stands)
+
+    def _look(self, at: float, sample: Sample) -> None:
+        """Send what has changed on this host as events, and pause profiling if that is asked."""
+        shards = tuple(shard.id for shard in self._parts.inventory.shards)
+        for event in self._changes.look(at, sample.identity, shards):
+            self.uplink.send(ingest.FromAgent(event=self._events.say(event)))
+            self._log.info("event", kind=event.kind, detail=event.detail, shards=event.scope)
+        self._pauses.tick(self._clock.monotonic())
 
     def _send(self, blocks: Sequence[Block]) -> int:
         """Offer ``blocks``; those that complete while the link is down become history, unbet."""

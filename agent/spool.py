@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from ..proto.schema import ingest
+from .events import Events
 from .facts import Facts
 from .fold import Block
 from .gaps import Gaps
@@ -70,10 +71,11 @@ class Spool:
         self._told = False
         self._log = structlog.get_logger("agent")
 
-    def load(self, now: float, facts: Facts) -> None:
+    def load(self, now: float, facts: Facts, events: Events) -> None:
         """Take up what a former process left, by ``now`` in Unix seconds; raise ``OSError``."""
         self.words.load(floor(now * 1000))
         facts.take_up(self.words)
+        events.take_up(self.words)
         self.gaps.load()
         if self.words.damaged:
             self._log.warning("facts may be missing", reason=self.words.damaged)

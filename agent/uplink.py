@@ -8,19 +8,22 @@ again when the link is back.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from math import inf
+from math import inf, nan
 from typing import Final, Protocol, TypeAlias
 
 import grpc.aio
 import structlog
 
 from ..proto.schema import ingest, ingest_stub
+from ..proto.secure import open_channel, why_no_handshake
 from ..settings.clock import Clock
+from ..settings.tls import Tls
 from .backoff import Backoff
 
 MOST_WAITING: Final = 512  # messages
 WELCOME_WITHIN: Final = 10.0  # seconds
 PROVEN: Final = 1.0  # seconds of a link after which it is told: a refusal comes before
+RENEWED: Final = "the certificates have changed"
 BROKEN: Final = "an error of this agent's own; its log says which"
 OPTIONS: Final = (
     ("grpc.use_local_subchannel_pool", 1),  # else grpc's own backoff outlives the channel
@@ -60,8 +63,18 @@ class Uplink:
     ``dropped`` counts, by kind, what could not be sent, over all links.
     """
 
-    def __init__(self, target: str, speaker: Speaker, clock: Clock, backoff: Backoff) -> None:
-        """Take the aggregator's address, HOST:PORT; :meth:`run` connects."""
+    def __init__(
+        self,
+        target: str,
+        speaker: Speaker,
+        clock: Clock,
+        backoff: Backoff,
+        tls: Tls | None = None,
+    ) -> None:
+        """Take the aggregator's address, HOST:PORT; :meth:`run` connects, without ``tls`` in plain.
+
+        With it, the link is made anew when its files have changed.
+        """
         self.target = target
         self.sent = self.received = self.links = 0
         self.dropped: dict[str, int] = {}
@@ -70,6 +83,7 @@ class Uplink:
         self._speaker = speaker
         self._clock = clock
         self._backoff = backoff
+        self._tls = tls
         self._waiting: deque[ingest.FromAgent] = deque()
         self._news = asyncio.Event()
         self._since = inf  # monotonic second since which the link is up
@@ -86,6 +100,11 @@ class Uplink:
     def state(self) -> str:
         """Return "up", or in one line why not."""
         return "up" if self.up else self._down or "connecting"
+
+    @property
+    def certificate_ends(self) -> float:
+        """Return the last Unix second of our own certificate, NaN without one."""
+        return self._tls.pem.ends if self._tls is not None and self._tls.pem.cert else nan
 
     def send(self, message: ingest.FromAgent) -> bool:
         """Put ``message`` on its way; return False where it was dropped because the link is down.
@@ -111,26 +130,34 @@ class Uplink:
                 lasted = self._clock.monotonic() - self._since if self.up else 0.0
                 self._end(reason)
             wait = self._backoff.refused() if self._refused else self._backoff.after(lasted)
-            if not self.superseded:
+            if not self.superseded and reason != RENEWED:
                 await asyncio.sleep(wait)
 
     async def _link(self) -> str:
         """Serve one link to its end; return in one line why it ended."""
-        async with grpc.aio.insecure_channel(self.target, options=OPTIONS) as channel:
+        if self._tls is not None:
+            await asyncio.to_thread(self._tls.refresh)
+        material, name = (self._tls.pem, self._tls.name) if self._tls else (None, "")
+        async with open_channel(self.target, OPTIONS, material, name) as channel:
             call = ingest_stub(channel).Exchange()
             try:
-                await self._serve(call)  # pyright: ignore[reportArgumentType]  # it knows the generated modules by two names
+                renewed = await self._serve(call)  # pyright: ignore[reportArgumentType]  # it knows the generated modules by two names
             except grpc.aio.AioRpcError as fault:
-                return _line(fault)
+                secure = self._tls is not None
+                why = "" if self.up else why_no_handshake(fault.details() or "", secure=secure)
+                return why or _line(fault)
             except TimeoutError:
                 return f"the aggregator did not answer within {WELCOME_WITHIN:g} s"
             except asyncio.InvalidStateError:
                 return "the stream was closed"  # while a message was written
             finally:
                 call.cancel()
+        if renewed:
+            return RENEWED
         return self._refused or "the aggregator closed the stream"
 
-    async def _serve(self, call: Call) -> None:
+    async def _serve(self, call: Call) -> bool:
+        """Speak until the stream ends; return whether it is to be made anew."""
         self.sent = self.received = 0
         self._waiting.clear()
         hello = ingest.FromAgent(hello=self._speaker.hello())
@@ -139,20 +166,30 @@ class Uplink:
         first = await asyncio.wait_for(call.read(), WELCOME_WITHIN)
         if not isinstance(first, ingest.FromAggregator):
             await _raise_status(call)
-            return
+            return False
         self._take(first)
         if not self.up:
-            return
+            return False
         reading = asyncio.create_task(self._read(call))
         writing = asyncio.create_task(self._write(call))
+        renewing = asyncio.create_task(self._renewed())
+        tasks = {reading, writing, renewing}
         try:
-            done, _ = await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in sorted(done, key=lambda task: task is writing):
                 task.result()
+            return renewing in done
         finally:
-            reading.cancel()
-            writing.cancel()
-            await asyncio.gather(reading, writing, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _renewed(self) -> None:
+        """Return once the files of TLS have changed, never without TLS."""
+        while True:
+            await asyncio.sleep(self._tls.every if self._tls else inf)
+            if self._tls is not None and await asyncio.to_thread(self._tls.refresh):
+                return
 
     async def _read(self, call: Call) -> None:
         while isinstance(message := await call.read(), ingest.FromAggregator):

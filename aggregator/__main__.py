@@ -28,10 +28,12 @@ from ..settings.environ import own_environ
 from ..settings.folder import BadFolder, Folder, state_folder
 from ..settings.load import BadSettings, load
 from ..settings.logs import start_logs
+from ..settings.notify import Notify, keep_told
 from ..settings.refused import HELP, OneLine, Refused, warn
+from ..settings.tls import BadTls
 from ..settings.toml import in_effect
 from .config import AggregatorSettings
-from .inputs import BadInput, baseline_of, catalogue_of, topology_of
+from .inputs import BadInput, baseline_of, catalogue_of, tls_of, topology_of
 from .pipelines import Pipelines
 from .runtime import Aggregator
 from .server import AddressTaken
@@ -58,6 +60,9 @@ PROGRAM = "tessera-aggregator"
     help="HTTP for DeploySignal: checked, not served yet  [127.0.0.1:9461]",
 )
 @click.option("--http-token", metavar="TOKEN", help="its token: checked, not used yet")
+@click.option("--tls-cert", metavar="FILE", help="its certificate with the chain, PEM: use TLS")
+@click.option("--tls-key", metavar="FILE", help="the key of it, PEM")
+@click.option("--tls-client-ca", metavar="FILE", help="serve only clients with one of these, PEM")
 @click.option("--state-dir", metavar="DIR", help="all that is kept, in DIR/aggregator")
 @click.option("--baseline", metavar="FILE", help="what tessera curate-baseline learned")
 @click.option("--topology", metavar="FILE", help="what is wired to what, in JSON")
@@ -96,6 +101,7 @@ def main(
             backup(Store(folder / DATABASE), backup_to)
             click.echo(f"{folder / DATABASE} copied to {backup_to}")
         else:
+            tls_of(settings, SystemClock())
             topology_of(settings.topology)
             catalogue_of(settings.metrics)
             _, why = baseline_of(settings.baseline)
@@ -109,7 +115,7 @@ def _refusing() -> Iterator[None]:
     """Turn whatever a person can mend into one line and exit status 2."""
     try:
         yield
-    except (BadSettings, BadInput, BadFolder, BadStore, AddressTaken) as bad:
+    except (BadSettings, BadInput, BadFolder, BadStore, BadTls, AddressTaken) as bad:
         raise Refused(str(bad)) from None
 
 
@@ -140,10 +146,18 @@ def _serve(settings: AggregatorSettings, strange: tuple[str, ...], folder: Folde
             asyncio.get_running_loop().add_signal_handler(number, aggregator.ask_to_stop)
         await aggregator.start()
         click.echo(f"{PROGRAM}: serving on {aggregator.address}, state in {folder.path}")
-        if not is_loopback(settings.listen):
-            warning = "whoever reaches this address can look and report: no TLS, no roles yet"
+        if settings.tls_client_ca is None and not is_loopback(settings.listen):
+            lacks = "tls_client_ca" if settings.tls_cert else "tls_cert, tls_key and tls_client_ca"
+            warning = f"whoever reaches this address can look and report; set {lacks}"
             log.warning(warning, listen=aggregator.address)
-        await aggregator.run()
+        notify = Notify(os.environ)
+        notify.ready(aggregator.status)
+        telling = asyncio.create_task(keep_told(notify, clock, lambda: aggregator.status))
+        try:
+            await aggregator.run()
+        finally:
+            notify.stopping()
+            telling.cancel()
 
     try:
         asyncio.run(serve())

@@ -45,6 +45,9 @@ class AggregatorSettings(Settings):
 
     listen: Address = SERVED
     http_listen: Address = "127.0.0.1:9461"
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
     http_token: Annotated[SecretStr, AfterValidator(_token)] = SecretStr("")
     state_dir: Path | None = None
     baseline: Path | None = None

@@ -57,6 +57,7 @@ class Hosts:
         self._served = served
         self._instances: dict[str, int] = {}
         self._refused: dict[str, str] = {}
+        self._verified: dict[str, str] = {}  # whom the certificate named, by host
         self._seen: dict[_Key, int] = {}  # facts and events on disk
         self._keeping: dict[_Key, int] = {}  # those on their way, and how many batches were lost
         self._log = structlog.get_logger()
@@ -91,7 +92,11 @@ class Hosts:
             self.lost[host] = reason
             self._ledger.audit("host", host, f"evidence lost: {reason}")
         software = " ".join(hello.software.split())[:60]
-        self._log.info("connected", host=host, software=software)
+        self._log.info("connected", host=host, software=software, verified=session.verified)
+        if session.verified != self._verified.get(host, ""):
+            self._verified[host] = session.verified
+            who = session.verified or "nobody: it has no certificate"
+            self._ledger.audit("host", host, f"verified as {who}", verified=session.verified)
 
     def superseded(self, session: Session, before: int) -> None:
         """Note that a second instance has come while the first was connected."""
@@ -189,6 +194,7 @@ class Hosts:
     def _know_no_more(self, host: str) -> None:
         self._liveness.forget(host)
         self._instances.pop(host, None)
+        self._verified.pop(host, None)
         self.lost.pop(host, None)
         self.unchecked.discard(host)
         self._ledger.forget_host(host)

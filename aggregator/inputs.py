@@ -1,4 +1,4 @@
-"""Read the files that an aggregator is given: topology, a site's metrics, a learned baseline.
+"""Read the files that an aggregator is given: topology, metrics, a baseline, certificates.
 
 Apart from the program, because --check-config reads them too and serves nothing.
 """
@@ -9,10 +9,18 @@ from ..adapters.catalogue import BadDocument, Catalogue, default_catalogue, read
 from ..adapters.topology.model import BadTopology, Topology
 from ..adapters.topology.static import read_topology
 from ..proto.baseline_file import BadBaseline, Baseline, load_baseline
+from ..settings.clock import Clock
+from ..settings.tls import Tls, server_tls
+from .config import AggregatorSettings
 
 
 class BadInput(Exception):  # noqa: N818  named for what it says
     """A file that cannot be used; its text is one line: file, what, what to do."""
+
+
+def tls_of(settings: AggregatorSettings, clock: Clock) -> Tls | None:
+    """Return what is served with, read and checked; None = plain text. Raises ``BadTls``."""
+    return server_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca, clock)
 
 
 def topology_of(path: Path | None) -> Topology:

@@ -14,6 +14,7 @@ import structlog
 
 from ..adapters.catalogue import Catalogue
 from ..adapters.topology.model import Topology
+from ..proto.secure import server_credentials
 from ..settings.clock import Clock
 from ..settings.folder import Folder
 from .config import AggregatorSettings
@@ -25,6 +26,7 @@ from .ingest.past import Past
 from .ingest.service import IngestService
 from .ingest.session import Session
 from .ingest.sessions import Sessions
+from .inputs import tls_of
 from .ledger import Ledger
 from .mind import Mind, Minds
 from .pipeline import StepResult
@@ -125,16 +127,23 @@ class Aggregator:
         """Return the pipeline, None until the fleet is formed."""
         return self._rounds.mind
 
+    @property
+    def status(self) -> str:
+        """Return in one line what a person wants to know first."""
+        return self._notice or f"serving {len(self.sessions)} agents on {self.address}"
+
     async def start(self) -> None:
         """Open the disk, take up what is there, and serve.
 
-        Raises ``BadStore`` or ``AddressTaken``, with nothing left running.
+        Raises ``BadTls``, ``BadStore`` or ``AddressTaken``, with nothing left running.
         """
         self._loop = asyncio.get_running_loop()
+        tls = tls_of(self._settings, self.clock)
         remembered = await self._writer.start()
         server = make_server()
         try:
-            self.address = bind(server, self._settings.listen)
+            secured = None if tls is None else server_credentials(tls.newest)
+            self.address = bind(server, self._settings.listen, secured)
         except AddressTaken:
             await self._writer.stop()
             raise

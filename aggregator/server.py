@@ -7,6 +7,7 @@ import errno
 import socket
 from typing import Final
 
+import grpc
 import grpc.aio
 
 from ..settings.address import host_and_port
@@ -33,13 +34,18 @@ def make_server() -> grpc.aio.Server:
     return grpc.aio.server(options=OPTIONS)
 
 
-def bind(server: grpc.aio.Server, address: str) -> str:
+def bind(
+    server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None = None
+) -> str:
     """Let ``server`` listen on HOST:PORT; return it with the port chosen where that was 0.
 
-    Raises ``AddressTaken``.
+    Without ``credentials`` it speaks plain text. Raises ``AddressTaken``.
     """
     try:
-        port = server.add_insecure_port(address)
+        if credentials is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, credentials)
     except RuntimeError:
         port = 0
     if port == 0:

@@ -14,21 +14,26 @@ from .load import NESTING, PREFIX
 Program = Literal["agent", "aggregator", "tui"]
 
 _OF_BOTH = ("state_dir", "baseline", "scores", "log_layout", "log_level")
+_TLS = ("tls_cert", "tls_key")
+_TLS_OF_CLIENTS = ("tls_ca", "tls_server_name")
 _OF_AGENT = (
-    *("aggregator", "agent_http", "host", "job", "role", "sku", "tick_seconds", "budget"),
-    *("source", "recording", "beneath", "shards", "began"),
+    *("aggregator", "agent_http", "socket", "spool_bytes", "tick_seconds", "budget"),
+    *("host", "job", "role", "sku", "job_from"),
+    *("source", "recording", "beneath", "shards", "began", "xid_classes", "dcgm_url"),
+    *("dcgm_interval", "neuron_monitor", "tpu_ports", "tpu_plugin"),
 )
 _OF_AGGREGATOR = (
     *("listen", "http_listen", "http_token", "topology", "metrics", "cluster"),
     *("q", "shortest", "horizon", "expect_hosts", "gather_seconds", "silent_after"),
+    "history_hours",
 )
 
 # The keys of each program, which are also the names of its variables behind the prefix.
 KEYS: Final[Mapping[Program, frozenset[str]]] = MappingProxyType(
     {
-        "agent": frozenset({*_OF_BOTH, *_OF_AGENT}),
-        "aggregator": frozenset({*_OF_BOTH, *_OF_AGGREGATOR}),
-        "tui": frozenset({"address", "listen"}),
+        "agent": frozenset({*_OF_BOTH, *_OF_AGENT, *_TLS, *_TLS_OF_CLIENTS}),
+        "aggregator": frozenset({*_OF_BOTH, *_OF_AGGREGATOR, *_TLS, "tls_client_ca"}),
+        "tui": frozenset({"address", "listen", *_TLS, *_TLS_OF_CLIENTS}),
     }
 )
 

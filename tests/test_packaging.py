@@ -64,6 +64,7 @@ def test_a_wheel_built_from_the_tree_holds_exactly_the_sources(tmp_path: Path) -
     (wheel,) = tmp_path.glob("*.whl")
     held = {Path(name) for name in zipfile.ZipFile(wheel).namelist()}
     code = {path.relative_to("tessera") for path in held if path.parts[0] == "tessera"}
-    data = [p for kind in ("proto/*.proto", "proto/*.pyi", "tui/*.tcss") for p in ROOT.glob(kind)]
+    kinds = ("csv", "proto", "pyi", "tcss")
+    data = [p for name in FOLDERS for kind in kinds for p in (ROOT / name).rglob(f"*.{kind}")]
     assert code == sources() | {Path("py.typed")} | {path.relative_to(ROOT) for path in data}
     assert {"LICENSE", "NOTICE", "entry_points.txt"} <= {path.name for path in held - code}

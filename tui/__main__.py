@@ -3,8 +3,11 @@
 Apart from the application, because a command line is read, and refused, before anything is opened.
 """
 
-import asyncio
 import os
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C library would write over the screen
+
+import asyncio
 import random
 import sys
 from pathlib import Path
@@ -16,7 +19,8 @@ from ..settings.address import SERVED
 from ..settings.clock import SystemClock
 from ..settings.load import BadSettings
 from ..settings.refused import HELP, OneLine, Refused
-from .address import OWN, address_of
+from ..settings.tls import BadTls
+from .address import OWN, Place, address_of, tls_of
 from .answers import Unanswered
 from .client import Client
 from .format import plain
@@ -26,6 +30,7 @@ from .view import View
 
 PROGRAM = "tessera-tui"
 NO_ANSWER = 3  # exit status
+FILE = click.Path(dir_okay=False, path_type=Path)
 SMALLEST, LARGEST = (40, 10), (400, 200)  # columns and lines of a picture
 
 
@@ -45,6 +50,10 @@ def _size(context: click.Context, parameter: click.Parameter, text: str) -> tupl
 
 @click.command(PROGRAM, cls=OneLine, context_settings=HELP)
 @click.option("--address", metavar="HOST:PORT", help=f"The aggregator [{OWN}, else {SERVED}].")
+@click.option("--tls-ca", type=FILE, help="Authorities of its certificate, PEM: use TLS.")
+@click.option("--tls-cert", type=FILE, help="Your own certificate, PEM.")
+@click.option("--tls-key", type=FILE, help="The key of it, PEM.")
+@click.option("--tls-server-name", metavar="NAME", help="In its certificate, if not the address's.")
 @click.option("--once", is_flag=True, help="Print a plain summary and exit.")
 @click.option("--json", "in_json", is_flag=True, help="With --once: one JSON object.")
 @click.option(
@@ -88,6 +97,10 @@ def _size(context: click.Context, parameter: click.Parameter, text: str) -> tupl
 def main(  # noqa: PLR0913  one parameter for each flag
     *,
     address: str | None,
+    tls_ca: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    tls_server_name: str | None,
     once: bool,
     in_json: bool,
     exit_status: bool,
@@ -100,10 +113,10 @@ def main(  # noqa: PLR0913  one parameter for each flag
     opened: bool,
 ) -> None:
     """Watch a fleet: which shard, host or rack, since when, how sure, and may I rely on it."""
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C library would write over the screen
     try:
-        where = address_of(address, os.environ)
-    except BadSettings as bad:
+        tls = tls_of(tls_ca, tls_cert, tls_key, tls_server_name, os.environ)
+        where = Place(address_of(address, os.environ), tls)
+    except (BadSettings, BadTls) as bad:
         raise Refused(str(bad)) from None
     if (in_json or exit_status) and not once:
         message = "--json and --exit-status belong to --once"
@@ -124,21 +137,21 @@ def main(  # noqa: PLR0913  one parameter for each flag
         raise Refused(message)
 
 
-def _client(address: str) -> Client:
-    return Client(address, clock=SystemClock(), draw=random.random)
+def _client(where: Place) -> Client:
+    return Client(where.address, clock=SystemClock(), draw=random.random, tls=where.tls)
 
 
-def _no_answer(address: str, why: Exception) -> Refused:
-    return Refused(f"{address}: {why}; is the aggregator running there?", NO_ANSWER)
+def _no_answer(where: Place, why: Exception) -> Refused:
+    return Refused(f"{where.address}: {why}; is the aggregator running there?", NO_ANSWER)
 
 
-async def _one_view(address: str, patience: float) -> View:
+async def _one_view(where: Place, patience: float) -> View:
     """Return a view, or refuse with the status for "nobody answers"."""
-    client = _client(address)
+    client = _client(where)
     try:
         return await client.once(patience)
     except Unanswered as silence:
-        raise _no_answer(address, silence) from None
+        raise _no_answer(where, silence) from None
     finally:
         await client.close()
 
@@ -151,26 +164,26 @@ def _told(view: View, *, in_json: bool, ascii_only: bool) -> str:
     return "\n".join(map(plain, text.split("\n"))) if ascii_only else text
 
 
-async def _watch(address: str, looks: Looks) -> None:
+async def _watch(where: Place, looks: Looks) -> None:
     from .app import TesseraApp  # noqa: PLC0415  --once does without Textual, which loads slowly
 
-    client = _client(address)
+    client = _client(where)
     try:
         await TesseraApp(client, looks).run_async()
     finally:
         await client.close()
 
 
-async def _draw(address: str, looks: Looks, shot: Shot) -> str:
+async def _draw(where: Place, looks: Looks, shot: Shot) -> str:
     """Return the picture, or refuse with the status for "nobody answers"."""
     from .app import TesseraApp  # noqa: PLC0415  as above
     from .screenshot import NoPicture, draw  # noqa: PLC0415  as above
 
-    client = _client(address)
+    client = _client(where)
     try:
         return await draw(TesseraApp(client, looks), shot)
     except NoPicture as none:
-        raise _no_answer(address, none) from None
+        raise _no_answer(where, none) from None
     finally:
         await client.close()
 

@@ -11,7 +11,9 @@ from typing import Protocol, TypeVar, cast
 import grpc.aio
 
 from ..proto.schema import console, console_stub
+from ..proto.secure import open_channel, why_no_handshake
 from ..settings.clock import Clock
+from ..settings.tls import Tls
 from . import decode
 from .answers import Explanation, History, RawTicks, Unanswered
 from .decode import BadAnswer
@@ -48,15 +50,18 @@ class Client:
         clock: Clock,
         draw: Callable[[], float],
         waits: tuple[float, float] = (FIRST_WAIT, LONGEST_WAIT),
+        tls: Tls | None = None,
     ) -> None:
         """Keep what is needed to connect; ``draw`` returns random numbers in [0, 1).
 
+        Without ``tls`` it connects in plain text.
         ``waits`` are the seconds before the first and, doubling, the longest wait after a loss.
         """
         self._address = address
         self._clock = clock
         self._draw = draw
         self._waits = waits
+        self._tls = tls
         self._layout: Layout = NO_LAYOUT
         self._last: View | None = None
         self._channel: grpc.aio.Channel | None = None
@@ -99,7 +104,7 @@ class Client:
             async for message in call:
                 return self._taken(message)
         except grpc.aio.AioRpcError as error:
-            raise Unanswered(_told(error)) from None
+            raise Unanswered(self._why(error)) from None
         except BadAnswer as bad:
             raise Unanswered(_unreadable(bad)) from None
         finally:
@@ -133,13 +138,15 @@ class Client:
                     _put(latest, self._taken(message))
                     failures = 0
             except grpc.aio.AioRpcError as error:
-                reason = _told(error)
+                reason = _told(error) if failures == 0 and self._last else self._why(error)
             except BadAnswer as bad:
                 reason = _unreadable(bad)
             since = since if failures else self._clock.monotonic()
             _put(latest, LinkLost(self._address, reason, since))
             await asyncio.sleep(self._wait(failures))
             failures += 1
+            if self._tls is not None and await asyncio.to_thread(self._tls.refresh):
+                await self.close()  # the next call opens a channel with what is new
 
     def _taken(self, message: console.View) -> View:
         """Return the message decoded, with the layout that it came with or the one before."""
@@ -155,9 +162,15 @@ class Client:
         wait = min(longest, first * 2.0 ** min(failures, 16))
         return wait * (0.5 + 0.5 * self._draw())
 
+    def _why(self, error: grpc.aio.AioRpcError) -> str:
+        """Return one line about a call that failed before anything came."""
+        secure = self._tls is not None
+        return why_no_handshake(error.details() or "", secure=secure) or _told(error)
+
     def _stub(self) -> "_Asks":
         if self._channel is None:
-            self._channel = grpc.aio.insecure_channel(self._address, options=CHANNEL)
+            material, name = (self._tls.pem, self._tls.name) if self._tls else (None, "")
+            self._channel = open_channel(self._address, CHANNEL, material, name)
         return cast("_Asks", console_stub(self._channel))
 
 

@@ -1,160 +1,258 @@
-"""The NVIDIA devices of this host as a source of counters: found, lost and found again.
+"""The NVIDIA devices of this host as a source of counters, facts and identity.
 
-Apart, because a device that falls off the bus must not silence its neighbours.
+Apart from the devices, because only here is known which there are, and when the library itself is
+to be opened, closed and opened again.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from threading import get_ident
 
-from ..base import Absent, Reading, Shard, SourceUnavailable
+from ..base import Fact, Reading, Shard, SourceUnavailable
+from ..catalogue import Catalogue
 from . import binding
-from .errors import DOWN, NvmlFailed, name_of, reason_of
-from .sampling import METRICS, Sampler
+from .border import under_way
+from .conditions import Conditions
+from .device import Device
+from .errors import DOWN, REPLACED, NvmlFailed, name_of, reason_of
+from .jointly import Jointly
+from .sampling import catalogue
+from .subject import Rejected
+from .watch import XidWatch
 
 NAME = "nvml"
-
-_FIRST_WAIT, _LONGEST_WAIT = 5.0, 300.0  # seconds between two attempts to find a lost device
-
-
-@dataclass(slots=True)
-class _Device:
-    """One device, found (``sampler``) or lost (``code``, ``lost_at``) for ``wait`` seconds yet."""
-
-    shard: Shard
-    sampler: Sampler | None
-    code: int = 0
-    lost_at: float = 0.0
-    wait: float = 0.0
-
-    def lose(self, code: int, at: float) -> None:
-        """Give the device up at ``at``, each time in a row for twice as long as before."""
-        self.wait = min(2 * self.wait, _LONGEST_WAIT) if self.wait else _FIRST_WAIT
-        self.sampler, self.code, self.lost_at = None, code, at
-
-    def is_due(self, at: float) -> bool:
-        """Say whether it is lost and to be looked for; a clock set back is no reason to wait."""
-        waiting = self.lost_at <= at < self.lost_at + self.wait
-        return self.sampler is None and not waiting
 
 
 class NvmlSource:
     """Serve the counters of every NVIDIA device of this host.
 
-    Nothing is touched before ``shards``; one thread at a time may use it.
+    Nothing is touched before ``shards``; one thread at a time may use it, but for ``doing`` and
+    ``pause``.
     """
 
-    def __init__(self) -> None:
-        """Start closed."""
+    def __init__(self, xids: XidWatch | None = None) -> None:
+        """Start closed, with what listens for the devices' errors; None: nobody does."""
         self.name = NAME
-        self.rejected: Counter[tuple[str, str]] = Counter()  # impossible values by (UUID, metric)
+        self._xids = xids
+        self._jointly = Jointly()
         self.unnamed: dict[int, str] = {}  # codes of devices whose UUID cannot be read, by index
-        self._devices: dict[str, _Device] = {}
+        self._seen = Rejected()
+        self._devices: dict[str, Device] = {}
+        self._conditions = Conditions()
         self._open = False
+        self._profiling = True
+        self._driver = ""
+        self._turn = 0  # of the devices, whose makeup is read next
+        self._at_work: tuple[int, str] = (0, "")  # thread and device
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What the readings mean, with how seldom the slow ones come."""
+        return catalogue()
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that any device serves, the slow ones too; none before the first reading."""
+        found = {metric for device in self._devices.values() for metric in device.metrics}
+        return tuple(sorted(found))
+
+    @property
+    def rejected(self) -> Counter[tuple[str, str]]:
+        """Impossible values by (UUID, metric)."""
+        return self._seen.values
+
+    @property
+    def forbidden(self) -> Mapping[str, tuple[str, ...]]:
+        """The metrics that this program is not allowed to read, by UUID: worth a line in a log."""
+        found: dict[str, tuple[str, ...]] = {}
+        for uuid, metric in sorted(self._seen.forbidden):
+            found[uuid] = (*found.get(uuid, ()), metric)
+        return found
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a person should know: what may not be read, and what cannot be heard."""
+        found = (f"may not read {', '.join(what)} of {u}" for u, what in self.forbidden.items())
+        return (*found, *(() if self._xids is None else self._xids.notes))
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """How many errors found no room, by where they were lost."""
+        return {} if self._xids is None else self._xids.dropped
+
+    @property
+    def stale(self) -> str:
+        """Why this process must be started again to read on, "" if it need not.
+
+        The driver was replaced beneath the library, and a library once loaded stays loaded.
+        """
+        replaced = any(device.code == REPLACED for device in self._devices.values())
+        replaced |= self._xids is not None and self._xids.replaced is not None
+        return reason_of(REPLACED) if replaced else ""
+
+    @property
+    def doing(self) -> str:
+        """The vendor's call that has not returned yet and its device; "" between calls."""
+        thread, uuid = self._at_work
+        call = under_way(thread)
+        return f"{call} {uuid}".strip() if call else ""
+
+    @property
+    def reasons(self) -> Mapping[str, int]:
+        """The bits that say why clocks are held down, by UUID, where the last tick told them."""
+        found = {uuid: device.reasons for uuid, device in self._devices.items()}
+        return {uuid: bits for uuid, bits in found.items() if bits is not None}
 
     def shards(self) -> tuple[Shard, ...]:
-        """Return the devices of now and those lost since the source was opened.
+        """Return the devices and slices of now, and the devices lost since the source was opened.
 
         Raises ``SourceUnavailable`` if the library or its driver is absent, or has no devices.
         """
+        self._at_work = (get_ident(), "")
         try:
             self._start()
-            found = self._found()
-        except NvmlFailed as failed:
+            self._look_for_more()
+        except NvmlFailed as failed:  # devices known are given as lost when they are read
             if not self._devices:
                 self._stop()
                 raise SourceUnavailable(NAME, reason_of(failed.code)) from None
-            found = {}  # those known are given as lost when they are read
-        for uuid, device in found.items():
-            self._devices.setdefault(uuid, device)
         if not self._devices:
             self._stop()
             told = ", ".join(f"device {index}: {code}" for index, code in self.unnamed.items())
             raise SourceUnavailable(NAME, told or "the NVIDIA driver has no devices")
-        return tuple(device.shard for device in self._devices.values())
+        if self._xids is not None:
+            self._xids.start(self._slices)
+        return tuple(shard for device in self._devices.values() for shard in device.shards)
 
     def read(self, at: float) -> list[Reading]:
         """Return the readings of all devices at ``at`` (seconds); none before ``shards``.
 
         A lost device gives errors with the library's code and is looked for again by its UUID, at
-        first after 5 s, at last each 300 s.
+        first after 5 s, at last each 300 s; a driver that is not there each 10 s, a library each
+        minute.
         """
-        self._look_again(at)
-        return [reading for device in self._devices.values() for reading in _sample(device, at)]
+        thread = get_ident()
+        self._at_work = (thread, "")
+        self._find_the_lost(at)
+        self._look_at_one(at)
+        readings: list[Reading] = []
+        for uuid, device in self._devices.items():
+            self._at_work = (thread, uuid)
+            readings += device.read(at, profiling=self._profiling)
+            device.tell(self._conditions, at)
+        self._tell_of_the_host(at)
+        if self._xids is not None:
+            readings += self._xids.readings(at)
+        return readings
 
-    @property
-    def reasons(self) -> Mapping[str, int]:
-        """The bits that say why clocks are held down, by UUID, where the last tick told them."""
-        found = {uuid: device.sampler for uuid, device in self._devices.items()}
-        return {
-            uuid: sampler.reasons
-            for uuid, sampler in found.items()
-            if sampler is not None and sampler.reasons is not None
-        }
+    def facts(self, at: float) -> Iterable[Fact]:
+        """Return what began or ended since the last call."""
+        found = list(self._jointly.told("counters", self._conditions.news()))
+        if self._xids is not None:
+            found += self._jointly.told("events", self._xids.facts(at))
+        return found
+
+    def resume(self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool) -> None:
+        """Take up the facts that a former process told, as ``Resuming`` says."""
+        told = tuple(standing)
+        self._jointly.resume("counters", self._conditions.resume(told))
+        if self._xids is not None:
+            ours = self._xids.resume(told, at, rebooted=rebooted)
+            self._jointly.resume("events", ours)
+
+    def identity(self) -> Mapping[str, str]:
+        """Return what the devices run on, as last read: the driver, and ``UUID/element``."""
+        found = {"driver": self._driver} if self._driver else {}
+        for uuid, device in self._devices.items():
+            if device.code == 0:
+                found |= {f"{uuid}/{name}": value for name, value in device.makeup.elements.items()}
+        return found
+
+    def pause(self, *, paused: bool) -> None:
+        """Stop reading the performance monitor, or go on: from the next tick."""
+        self._profiling = not paused
 
     def close(self) -> None:
         """Stop the library and forget the devices; ``shards`` may open it again."""
+        if self._xids is not None:
+            self._xids.close()
+        for device in self._devices.values():
+            device.release()
         self._devices.clear()
         self._stop()
+
+    def _slices(self, uuid: str) -> Mapping[tuple[int, int], str]:
+        device = self._devices.get(uuid)
+        return {} if device is None else device.slices
 
     def _start(self) -> None:
         if not self._open:
             binding.initialise()
             self._open = True
+            with suppress(NvmlFailed):  # an identity without it
+                self._driver = binding.driver_version()
 
     def _stop(self) -> None:
+        self._driver = ""
         if self._open:
             self._open = False
             with suppress(NvmlFailed):  # what was to be stopped may be gone already
                 binding.shut_down()
 
-    def _found(self) -> dict[str, _Device]:
-        count = binding.device_count()
+    def _look_for_more(self) -> None:
+        """Add the devices that are not known yet, and look how all of them are cut."""
         self.unnamed.clear()
-        found: dict[str, _Device] = {}
-        for index in range(count):
+        for index in range(binding.device_count()):
             try:
                 handle = binding.handle_at(index)
                 uuid, product = binding.uuid_of(handle), binding.product_of(handle)
             except NvmlFailed as failed:
                 self.unnamed[index] = name_of(failed.code)
                 continue
-            shard = Shard(uuid, "gpu_shard", sku=product)
-            found[uuid] = _Device(shard, Sampler(uuid, handle, self.rejected))
-        return found
+            device = self._devices.get(uuid)
+            if device is None:
+                device = Device(uuid, product, handle, len(self._devices), self._seen)
+                self._devices[uuid] = device
+            device.look(0.0, fixed=not device.makeup.elements)
 
-    def _look_again(self, at: float) -> None:
+    def _look_at_one(self, at: float) -> None:
+        """Read what the next of the devices runs on: each in turn, so that no tick is long."""
+        devices = list(self._devices.values())
+        if devices:
+            self._turn = (self._turn + 1) % len(devices)
+            device = devices[self._turn]
+            self._at_work = (self._at_work[0], device.uuid)
+            device.look(at)
+
+    def _find_the_lost(self, at: float) -> None:
         due = [device for device in self._devices.values() if device.is_due(at)]
         if any(device.code in DOWN for device in due):
             due = self._reopened(at)
         for device in due:
-            uuid = device.shard.id
-            try:
-                device.sampler = Sampler(uuid, binding.handle_of(uuid), self.rejected)
-            except NvmlFailed as failed:
-                device.lose(failed.code, at)
+            self._at_work = (self._at_work[0], device.uuid)
+            device.find(at)
 
-    def _reopened(self, at: float) -> list[_Device]:
+    def _reopened(self, at: float) -> list[Device]:
         """Start the library anew and return the devices to look for: all, as handles are void."""
+        devices = list(self._devices.values())
+        for device in devices:
+            device.release()
         self._stop()
         try:
             self._start()
         except NvmlFailed as failed:
-            for device in self._devices.values():
+            for device in devices:
                 device.lose(failed.code, at)
             return []
-        return list(self._devices.values())
+        return devices
 
-
-def _sample(device: _Device, at: float) -> list[Reading]:
-    if device.sampler is not None:
-        try:
-            readings = device.sampler.sample()
-        except NvmlFailed as failed:
-            device.lose(failed.code, at)
-        else:
-            device.wait = 0.0
-            return readings
-    absent = Absent("error", name_of(device.code))
-    return [Reading(device.shard.id, metric, absent) for metric in METRICS]
+    def _tell_of_the_host(self, at: float) -> None:
+        """Give the conditions what belongs to no device: no driver, devices without a name."""
+        codes = [device.code for device in self._devices.values() if device.code]
+        absent = set(codes) & DOWN - {1, REPLACED}
+        detail = ", ".join(map(name_of, sorted(absent)))
+        self._conditions.down(at, down=bool(absent), detail=detail)
+        strangers = len(self.unnamed) > len(codes)  # of those known some may be lost by name
+        told = ", ".join(f"device {index}: {code}" for index, code in self.unnamed.items())
+        self._conditions.lost("", at, lost=strangers, detail=told)

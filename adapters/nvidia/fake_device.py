@@ -10,6 +10,7 @@ from typing import Protocol
 OK = 0
 
 _SM, _MEM = 1, 2  # clock types
+_NOT_SUPPORTED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +22,66 @@ class FakeField:
     code: int = OK
 
 
-def healthy_fields() -> dict[int, FakeField]:
-    """Return the fields of a healthy device: 61 °C of memory, no errors, never throttled."""
-    quiet = {number: FakeField() for number in (3, 4, 74, 76, 269, 270, 271)}
-    return {82: FakeField(61, "uiVal"), **quiet}
+ALL_LINKS, LINKS = 0xFFFFFFFF, 18
+Fields = dict[int | tuple[int, int], FakeField]  # by number, or by number and scope
+
+
+def healthy_fields() -> Fields:
+    """Return the fields of a healthy Hopper device: no errors, never throttled, 18 links up."""
+    quiet = (3, 4, 74, 76, 94, 142, 143, 144, 145, *range(173, 184), 230, 269, 270, 271)
+    zero: Fields = {number: FakeField() for number in quiet}
+    return {
+        **zero,
+        82: FakeField(61, "uiVal"),
+        83: FakeField(5_000_000_123),
+        190: FakeField(700_000, "uiVal"),
+        197: FakeField(10**12),
+        198: FakeField(2 * 10**12),
+        **linked(),
+    }
+
+
+def linked() -> Fields:
+    """Return the fields of NVLink up to the fourth generation."""
+    errors: Fields = {number: FakeField() for number in (38, 45, 52, 59)}
+    traffic: Fields = {(138, ALL_LINKS): FakeField(10**9), (139, ALL_LINKS): FakeField(2 * 10**9)}
+    return {**_links_up(), **errors, **traffic}
+
+
+def linked_anew() -> Fields:
+    """Return the fields of NVLink of the fifth generation: bytes, other errors, no error seen."""
+    errors: Fields = {(n, ALL_LINKS): FakeField() for n in range(206, 222)}
+    traffic: Fields = {(202, ALL_LINKS): FakeField(10**12), (204, ALL_LINKS): FakeField(2 * 10**12)}
+    return {**_links_up(), **errors, **traffic, (222, ALL_LINKS): FakeField(0xFFF)}
+
+
+def _links_up() -> Fields:
+    states: Fields = {(165, link): FakeField(1, "uiVal") for link in range(LINKS)}
+    return {91: FakeField(LINKS, "uiVal"), **states}
+
+
+@dataclass(frozen=True, slots=True)
+class FakeFabric:
+    """What the device says of its NVLink fabric, in the library's numbers; come up and well."""
+
+    state: int = 3
+    status: int = OK
+    cluster: bytes = bytes(range(1, 17))
+    clique: int = 7
+    health: int = 0xAA
+
+
+@dataclass(frozen=True, slots=True)
+class FakeSlice:
+    """One MIG slice, which answers for its memory (bytes) alone; ``code`` is what it fails with."""
+
+    gpu_instance: int
+    compute_instance: int = 0
+    product: str = "NVIDIA H100 80GB HBM3 MIG 1g.10gb"
+    memory_total: int = 10 * 2**30
+    memory_used: int = 4 * 2**30
+    memory_reserved: int = 2**24
+    code: int = OK
 
 
 @dataclass(slots=True)
@@ -32,7 +89,9 @@ class FakeDevice:
     """One device in the vendor's units (°C, mW, MHz, per cent, bytes); change it as time goes by.
 
     ``codes`` maps a function of the library to the code with which it fails on this device, and
-    ``lost`` is the code with which all of them do (0: the device is there).
+    ``lost`` is the code with which all of them do (0: the device is there). ``slices`` are those
+    into which it is cut, by their places; None: it is not in MIG mode. ``activity`` are per cent
+    by the number of the monitor's metric; None: it has no monitor.
     """
 
     uuid: str
@@ -46,7 +105,20 @@ class FakeDevice:
     memory_used: int = 60 * 2**30
     memory_reserved: int = 2**29
     reasons: int = 0
-    fields: dict[int, FakeField] = field(default_factory=healthy_fields)
+    pcie_width: int = 16
+    pcie_generation: int = 5
+    sram_ecc_corrected: int = 0
+    vbios: str = "96.00.A5.00.03"
+    inforom: str = "G520.0200.00.07"
+    gsp_firmware: str = "575.57.08"
+    power_cap: int = 700_000
+    application_clocks: tuple[int, int] = (1980, 2619)
+    ecc: bool = True
+    position: tuple[str, int, int, int, int] | None = None  # chassis, slot, tray, host, module
+    fabric: FakeFabric | None = field(default_factory=FakeFabric)
+    slices: dict[int, FakeSlice] | None = None
+    activity: dict[int, float] | None = field(default_factory=lambda: {2: 83.5, 5: 41.25, 10: 37.0})
+    fields: Fields = field(default_factory=healthy_fields)
     codes: dict[str, int] = field(default_factory=dict)
     lost: int = OK
 
@@ -88,7 +160,7 @@ def _uuid(device: FakeDevice, out: Text, length: object) -> int:
     return OK
 
 
-def _product(device: FakeDevice, out: Text, length: object) -> int:
+def _product(device: FakeDevice | FakeSlice, out: Text, length: object) -> int:
     del length
     out.value = device.product.encode()
     return OK
@@ -116,21 +188,33 @@ def _clock(device: FakeDevice, kind: Number, out: Number) -> int:
 
 
 def _utilization(device: FakeDevice, out: _Utilization) -> int:
+    if device.slices is not None:
+        return _NOT_SUPPORTED
     out.gpu, out.memory = device.utilization, 0
     return OK
 
 
-def _memory(device: FakeDevice, out: _Memory) -> int:
+def _memory(device: FakeDevice | FakeSlice, out: _Memory) -> int:
     out.total = device.memory_total
     out.used = device.memory_used + device.memory_reserved
     out.free = max(0, out.total - out.used)
     return OK
 
 
-def _memory_now(device: FakeDevice, out: _MemoryNow) -> int:
+def _memory_now(device: FakeDevice | FakeSlice, out: _MemoryNow) -> int:
     out.total, out.used = device.memory_total, device.memory_used
     out.reserved = device.memory_reserved
     out.free = max(0, out.total - out.used - out.reserved)
+    return OK
+
+
+def _gpu_instance(device: FakeSlice, out: Number) -> int:
+    out.value = device.gpu_instance
+    return OK
+
+
+def _compute_instance(device: FakeSlice, out: Number) -> int:
+    out.value = device.compute_instance
     return OK
 
 
@@ -139,6 +223,13 @@ def _reasons(device: FakeDevice, out: Number) -> int:
     return OK
 
 
+SLICE_CALLS: dict[str, Callable[..., int]] = {
+    "nvmlDeviceGetName": _product,
+    "nvmlDeviceGetMemoryInfo_v2": _memory_now,
+    "nvmlDeviceGetMemoryInfo": _memory,
+    "nvmlDeviceGetGpuInstanceId": _gpu_instance,
+    "nvmlDeviceGetComputeInstanceId": _compute_instance,
+}
 CALLS: dict[str, Callable[..., int]] = {
     "nvmlDeviceGetUUID": _uuid,
     "nvmlDeviceGetName": _product,

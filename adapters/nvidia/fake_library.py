@@ -4,7 +4,7 @@ Apart and shipped, because tests and demonstrations need NVIDIA devices on machi
 """
 
 import ctypes
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -12,7 +12,9 @@ from typing import Protocol
 
 import pynvml  # type: ignore[import-untyped]  # it ships no types; only its module is touched
 
-from .fake_device import CALLS, OK, FakeDevice, FakeField, Number, Text
+from .fake_device import CALLS, OK, SLICE_CALLS, FakeDevice, FakeField, FakeSlice, Number, Text
+from .fake_gpm import FakeMonitor
+from .fake_makeup import MAKEUP_CALLS
 
 _UNINITIALIZED, _INVALID_ARGUMENT, _NOT_SUPPORTED, _NOT_FOUND = 1, 2, 3, 6
 
@@ -25,6 +27,7 @@ class _Union(Protocol):
 
 class _Field(Protocol):
     fieldId: int  # noqa: N815 - the binding's name
+    scopeId: int  # noqa: N815 - the binding's name
     nvmlReturn: int  # noqa: N815 - the binding's name
     valueType: int  # noqa: N815 - the binding's name
     value: _Union
@@ -34,7 +37,8 @@ class FakeLibrary:
     """Serve ``devices`` under the library's own function names.
 
     ``codes`` maps a function to the code with which it fails always; functions in ``missing`` do
-    not exist. ``calls`` counts calls by function, and by (function, UUID) for those on a device.
+    not exist. ``calls`` counts calls by function, and by (function, UUID) for those on a device;
+    ``asked`` are the fields of the last batches, with the UUID. Of slices nothing is counted.
     """
 
     def __init__(
@@ -47,7 +51,9 @@ class FakeLibrary:
         self.devices = list(devices)
         self.codes = codes or {}
         self.calls: Counter[str | tuple[str, str]] = Counter()
-        self.asked: list[tuple[str, tuple[int, ...]]] = []  # fields of each batch, with the UUID
+        self.driver = "575.57.08"
+        self.monitor = FakeMonitor()
+        self.asked: deque[tuple[str, tuple[int, ...]]] = deque(maxlen=_REMEMBERED)
         self._started = 0
         self._era = 0  # handles of an earlier start are void
         general: dict[str, Callable[..., int]] = {
@@ -56,8 +62,17 @@ class FakeLibrary:
             "nvmlDeviceGetCount_v2": self._count,
             "nvmlDeviceGetHandleByIndex_v2": self._by_index,
             "nvmlDeviceGetHandleByUUID": self._by_uuid,
+            "nvmlSystemGetDriverVersion": self._driver,
+            **self.monitor.general,
         }
-        of_a_device = {**CALLS, "nvmlDeviceGetFieldValues": self._fields}
+        of_a_device = {
+            **CALLS,
+            **MAKEUP_CALLS,
+            **SLICE_CALLS,
+            **self.monitor.of_a_device,
+            "nvmlDeviceGetFieldValues": self._fields,
+            "nvmlDeviceGetMigDeviceHandleByIndex": self._slice,
+        }
         self._general = {k: v for k, v in general.items() if k not in missing}
         self._of_a_device = {k: v for k, v in of_a_device.items() if k not in missing}
 
@@ -89,10 +104,15 @@ class FakeLibrary:
     def _on_device(
         self, name: str, call: Callable[..., int], handle: object, *arguments: object
     ) -> int:
-        era, number = divmod(_handle(handle).value or 0, _ERA)
+        era, rest = divmod(_handle(handle).value or 0, _ERA)
+        place, number = divmod(rest, _MOST)
         if era != self._era or not 0 < number <= len(self.devices):
             return _INVALID_ARGUMENT
         device = self.devices[number - 1]
+        if place:
+            return device.lost or _on_a_slice(device, place - 1, name, *arguments)
+        if name not in {**CALLS, **MAKEUP_CALLS} and name in SLICE_CALLS:
+            return _NOT_SUPPORTED
         self.calls[name, device.uuid] += 1
         code = device.lost or device.codes.get(name, OK)
         return code or call(device, *arguments)
@@ -105,6 +125,18 @@ class FakeLibrary:
 
     def _stop(self) -> int:
         self._started -= 1
+        return OK
+
+    def _driver(self, out: Text, length: object) -> int:
+        del length
+        out.value = self.driver.encode()
+        return OK
+
+    def _slice(self, device: FakeDevice, place: Number, out: object) -> int:
+        if device.slices is None or place.value not in device.slices:
+            return _NOT_FOUND
+        number = self.devices.index(device) + 1
+        _handle(out).value = self._era * _ERA + _MOST * (place.value + 1) + number
         return OK
 
     def _count(self, out: Number) -> int:
@@ -130,7 +162,8 @@ class FakeLibrary:
         items = [out[number] for number in range(count.value)]
         self.asked.append((device.uuid, tuple(item.fieldId for item in items)))
         for item in items:
-            told = device.fields.get(item.fieldId, FakeField(code=_NOT_SUPPORTED))
+            of_all = device.fields.get(item.fieldId, _UNSUPPORTED_FIELD)
+            told = device.fields.get((item.fieldId, item.scopeId), of_all)
             item.nvmlReturn = told.code
             item.valueType = _TYPES.index(told.kind) if told.kind in _TYPES else len(_TYPES)
             if told.kind in _TYPES:
@@ -154,7 +187,18 @@ def installed(library: FakeLibrary | None) -> Iterator[None]:
         binding.update(before)
 
 
-_ERA = 1000  # devices to a start of the library; what divides a handle
+_ERA = 1000  # handles to a start of the library; what divides a handle
+_MOST = 100  # devices; what divides a handle within an era, above it stand slices
+_REMEMBERED = 1000  # batches
+_UNSUPPORTED_FIELD = FakeField(code=_NOT_SUPPORTED)
+
+
+def _on_a_slice(device: FakeDevice, place: int, name: str, *arguments: object) -> int:
+    cut = (device.slices or {}).get(place, FakeSlice(0, code=_INVALID_ARGUMENT))
+    if cut.code:
+        return cut.code
+    call = SLICE_CALLS.get(name)
+    return _NOT_SUPPORTED if call is None else call(cut, *arguments)
 
 
 def _nothing_to_load(name: str) -> object:

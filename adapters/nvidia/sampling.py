@@ -3,188 +3,122 @@
 Apart from devices, because what to ask of a device differs from which devices there are.
 """
 
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from math import inf
+from typing import Final
 
 from ..base import Absent, Reading
-from . import binding
-from .binding import Handle, Memory
-from .errors import DOWN, LOST, UNSUPPORTED, NvmlFailed, name_of
+from ..catalogue import Catalogue, default_catalogue
+from . import binding, nvlink
+from .errors import NvmlFailed
+from .field_table import FIELDS, SLOW_FIELDS
+from .fields import Fields
+from .gauges import GAUGES, SLOW_GAUGES, Gauges
+from .gpm import ACTIVITY, Activity
+from .subject import Subject
 
-IMPOSSIBLE = "impossible"  # the code of a value that no device can have
-
-_SENTINELS = frozenset({0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF})  # "none" where a library has no code
-_REASONS = "clocks_event_reasons"
-
-
-def _same(value: float) -> float:
-    return float(value)
-
-
-def _from_milli(value: float) -> float:
-    return value / 1e3
-
-
-def _from_nano(value: float) -> float:
-    return value / 1e9
-
-
-def _from_mega(value: float) -> float:
-    return value * 1e6
-
-
-def _from_percent(value: float) -> float:
-    return value / 100
-
-
-def _used(memory: Memory) -> float:
-    return memory.used if memory.used <= memory.total else inf
-
-
-@dataclass(frozen=True, slots=True)
-class Gauge:
-    """A metric with calls of its own, the preferred ``way`` first.
-
-    ``most`` is the largest possible value in the vendor's unit, ``convert`` leads from that unit
-    to the base unit.
-    """
-
-    metric: str
-    ways: tuple[Callable[[Handle], float], ...]
-    convert: Callable[[float], float]
-    most: float
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A metric that the batched call serves under the number ``id``; else as ``Gauge``."""
-
-    metric: str
-    id: int
-    convert: Callable[[float], float]
-    most: float
-
-
-_HOTTEST = 150  # °C; parts switch off long before
-_CENTURY = 3_155_760_000 * 10**9  # nanoseconds
-_MANY = 2.0**53  # counts beyond this are not exact as a float64
-
-GAUGES = (
-    Gauge(
-        "temperature_celsius",
-        (binding.temperature, binding.temperature_as_before),
-        _same,
-        _HOTTEST,
-    ),
-    Gauge("power_watts", (binding.power,), _from_milli, 10_000_000),
-    Gauge("sm_clock_hertz", (binding.sm_clock,), _from_mega, 20_000),
-    Gauge("memory_clock_hertz", (binding.memory_clock,), _from_mega, 40_000),
-    Gauge("utilization_ratio", (binding.utilization,), _from_percent, 100),
-    Gauge(
-        "memory_used_bytes",
-        (
-            lambda device: _used(binding.memory(device)),
-            lambda device: _used(binding.memory_as_before(device)),
-        ),
-        _same,
-        2.0**50,
-    ),
+SLOW: Final = 10.0  # seconds between two readings of what costs more or moves seldom
+SLOW_METRICS: Final = (
+    *(asked.metric for asked in (*SLOW_GAUGES, *SLOW_FIELDS)),
+    *nvlink.ERRORS,
+    nvlink.LINKS,
 )
-FIELDS = (
-    Field("memory_temperature_celsius", 82, _same, _HOTTEST),
-    Field("ecc_corrected", 3, _same, _MANY),  # running totals since the driver was loaded
-    Field("ecc_uncorrected", 4, _same, _MANY),
-    Field("throttled_power_cap_seconds_total", 74, _from_nano, _CENTURY),
-    Field("throttled_sync_boost_seconds_total", 76, _from_nano, _CENTURY),
-    Field("throttled_software_thermal_seconds_total", 269, _from_nano, _CENTURY),
-    Field("throttled_hardware_thermal_seconds_total", 270, _from_nano, _CENTURY),
-    Field("throttled_power_brake_seconds_total", 271, _from_nano, _CENTURY),
+FAST_METRICS: Final = (
+    *(asked.metric for asked in (*GAUGES, *FIELDS)),
+    *nvlink.TRAFFIC,
+    *ACTIVITY,
 )
-METRICS = tuple(asked.metric for asked in (*GAUGES, *FIELDS))
+METRICS: Final = (*FAST_METRICS, *SLOW_METRICS)
+
+_EARLY: Final = 0.5  # seconds by which a slow reading may come before its time
+_REASONS: Final = "clocks_event_reasons"
+
+
+def catalogue() -> Catalogue:
+    """Return the catalogue as shipped, with how seldom the slow metrics are read."""
+    shipped = default_catalogue()
+    slow = {name: replace(shipped.of(name), refresh=SLOW) for name in SLOW_METRICS}
+    return replace(shipped, rows={**shipped.rows, **slow})
 
 
 class Sampler:
-    """Ask one device for its readings, and never again for what it does not support."""
+    """Ask one device for its readings, and never again for what it does not support.
 
-    def __init__(self, uuid: str, device: Handle, rejected: Counter[tuple[str, str]]) -> None:
-        """Take the device, and where impossible values are counted by (UUID, metric)."""
-        self._uuid = uuid
-        self._device = device
-        self._rejected = rejected
-        self._way: dict[str, int] = {}  # of the gauge: how many of its ways are unsupported
-        self._unsupported: set[str] = set()
+    ``reasons`` are the bits that say why clocks are held down, None where the last tick did not
+    tell; ``slow`` the values of the slow metrics if the last tick read them, else None.
+    """
+
+    def __init__(self, subject: Subject, phase: float = 0.0) -> None:
+        """Take the device; its second slow reading comes ``phase`` seconds early."""
         self.reasons: int | None = None
+        self.slow: Mapping[str, float] | None = None
+        self._subject = subject
+        self._phase = phase
+        self._gauges = Gauges(subject, GAUGES)
+        self._slow_gauges = Gauges(subject, SLOW_GAUGES)
+        self._fields = Fields(subject, FIELDS)
+        self._slow_fields = Fields(subject, SLOW_FIELDS)
+        self._activity = Activity(subject)
+        self._has_links = False  # which fields they have is known
+        self._asks_reasons = True
+        self._read_slowly = -inf  # seconds
 
-    def sample(self) -> list[Reading]:
-        """Return one reading for each of ``METRICS``; raise ``NvmlFailed`` for a lost device.
+    def sample(self, at: float, *, profiling: bool = True) -> list[Reading]:
+        """Return one reading for each of ``FAST_METRICS``, each 10 s of ``METRICS``.
 
-        ``reasons`` holds afterwards the bits that say why clocks are held down, or None.
+        Without ``profiling`` there are none for the activity. Raises ``NvmlFailed`` for a lost
+        device.
         """
-        readings = [self._reading(gauge.metric, self._gauge(gauge)) for gauge in GAUGES]
-        readings += self._batch()
-        self.reasons = self._reasons()
+        slow = self._slowly(at) if self._is_due(at) else None
+        readings = self._gauges.read() + self._fields.read(at)
+        if profiling:
+            readings += self._activity.read()
+        else:
+            self._activity.release()
+        self.reasons = self._asked_reasons()
+        self.slow = None if slow is None else _values(slow)
+        return readings if slow is None else readings + slow
+
+    def release(self) -> None:
+        """Give back what the library holds for this device."""
+        self._activity.release()
+
+    def _is_due(self, at: float) -> bool:
+        return not 0 <= at - self._read_slowly < SLOW - _EARLY
+
+    def _slowly(self, at: float) -> list[Reading]:
+        if not self._has_links:
+            self._find_links()
+        readings = self._slow_gauges.read() + self._slow_fields.read(at)
+        self._read_slowly, self._phase = at - self._phase, 0.0
         return readings
 
-    def _reading(self, metric: str, value: float | Absent) -> Reading:
-        return Reading(self._uuid, metric, value)
-
-    def _gauge(self, gauge: Gauge) -> float | Absent:
-        for number in range(self._way.get(gauge.metric, 0), len(gauge.ways)):
-            try:
-                raw = gauge.ways[number](self._device)
-            except NvmlFailed as failed:
-                if failed.code not in UNSUPPORTED:
-                    return _failure(failed.code)
-                self._way[gauge.metric] = number + 1
-            else:
-                return self._checked(gauge, raw)
-        return Absent("unsupported")
-
-    def _batch(self) -> list[Reading]:
-        asked = [field for field in FIELDS if field.metric not in self._unsupported]
-        found = dict(zip(asked, self._fields([field.id for field in asked]), strict=True))
-        readings = []
-        for field in FIELDS:
-            item = found.get(field)
-            if item is None or item.code in UNSUPPORTED:
-                self._unsupported.add(field.metric)
-                value: float | Absent = Absent("unsupported")
-            elif item.code:
-                value = _failure(item.code)
-            else:
-                value = self._checked(field, item.value)
-            readings.append(self._reading(field.metric, value))
-        return readings
-
-    def _fields(self, ids: list[int]) -> tuple[binding.FieldValue, ...]:
-        if not ids:
-            return ()
+    def _find_links(self) -> None:
+        """Add the fields of NVLink; where they cannot be told now, they are at the next time."""
         try:
-            return binding.fields(self._device, ids)
-        except NvmlFailed as failed:  # none of them could be read
-            return (binding.FieldValue(failed.code),) * len(ids)
-
-    def _reasons(self) -> int | None:
-        if _REASONS in self._unsupported:
-            return None
-        try:
-            return binding.clocks_event_reasons(self._device)
+            traffic, errors = nvlink.chosen(self._subject.handle)
         except NvmlFailed as failed:
-            _failure(failed.code)
-            if failed.code in UNSUPPORTED:
-                self._unsupported.add(_REASONS)
+            self._subject.absence(nvlink.LINKS, failed.code)
+            return
+        self._has_links = True
+        for fields, table, metrics in (
+            (self._fields, traffic, nvlink.TRAFFIC),
+            (self._slow_fields, errors, (*nvlink.ERRORS, nvlink.LINKS)),
+        ):
+            fields.add(table)
+            fields.lack(metric for metric in metrics if metric not in fields)
+
+    def _asked_reasons(self) -> int | None:
+        if not self._asks_reasons:
+            return None
+        try:
+            return binding.clocks_event_reasons(self._subject.handle)
+        except NvmlFailed as failed:
+            absent = self._subject.absence(_REASONS, failed.code)
+            self._asks_reasons = absent.kind != "unsupported"
             return None
 
-    def _checked(self, asked: Gauge | Field, raw: float) -> float | Absent:
-        if 0 <= raw <= asked.most and raw not in _SENTINELS:
-            return asked.convert(raw)
-        self._rejected[self._uuid, asked.metric] += 1
-        return Absent("error", IMPOSSIBLE)
 
-
-def _failure(code: int) -> Absent:
-    if code in LOST or code in DOWN:
-        raise NvmlFailed(code)
-    return Absent("error", name_of(code))
+def _values(readings: list[Reading]) -> Mapping[str, float]:
+    return {r.metric: r.value for r in readings if not isinstance(r.value, Absent)}

@@ -15,6 +15,7 @@ from ...proto import decode
 from ...proto.messages import Inventory
 from ...proto.pack import BadMessage
 from ...proto.schema import MAJOR, MINOR, ingest, ingest_grpc
+from ...proto.secure import verified_name
 from ...settings.clock import Clock
 from .inbox import Arrived, Inbox
 from .liveness import Liveness
@@ -103,6 +104,7 @@ class IngestService:
             return
         older = self._sessions.of(hello.host)
         session = self._sessions.open(hello.host, hello.instance)
+        session.verified = verified_name(context.auth_context())
         if older is not None and older.instance != session.instance:
             self._desk.superseded(session, older.instance)
         session.send(self._welcome())

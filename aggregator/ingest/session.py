@@ -30,6 +30,7 @@ class Session:
         """Begin with nothing to say; ``on_change`` is called whenever a counter moves."""
         self.host = host
         self.instance = instance
+        self.verified = ""  # whom its certificate names, "" without one
         self.bucket = bucket
         self.inventory: Inventory | None = None
         self.plan = 0  # the newest that was sent

@@ -3,24 +3,43 @@
 Apart from what makes the bytes, because two engines do that: random changes, and coverage.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from ssl import DER_cert_to_PEM_cert
 from tempfile import TemporaryDirectory
 
 from google.protobuf.message import DecodeError
 
+from tessera.adapters.base import Shard
 from tessera.adapters.catalogue import BadDocument, read_catalogue
+from tessera.adapters.exposition import BadExposition, parse
+from tessera.adapters.linux.kmsg import parse as parse_record
+from tessera.adapters.nvidia.dcgm_facts import Conditions
+from tessera.adapters.nvidia.dcgm_page import devices_of
+from tessera.adapters.nvidia.dcgm_values import Values
+from tessera.adapters.nvidia.nvrm import Reader
+from tessera.adapters.nvidia.xid import classify, read_xids
 from tessera.adapters.recording import BadRecording
 from tessera.adapters.recording_read import read_recording, read_truth
 from tessera.adapters.topology.model import BadTopology
 from tessera.adapters.topology.static import read_topology
+from tessera.adapters.tpu import tpu_metric_service_pb2
+from tessera.adapters.tpu.ici import BadLink, parse_link
+from tessera.adapters.tpu.placing import place
+from tessera.adapters.tpu.plugin import shown_of
+from tessera.adapters.tpu.runtime import DUTY_CYCLE, HBM_USED, Told, gauges_of
+from tessera.agent import datagram
+from tessera.agent.changes import FILE, Changes
 from tessera.agent.config import AgentSettings
 from tessera.agent.journal import read_journal
+from tessera.agent.mailbox import Mailbox
 from tessera.agent.packed import unpacked
 from tessera.agent.salvage import salvaged
 from tessera.agent.sealed import read_record
 from tessera.agent.words import Words
+from tessera.agent.workload import Workload
 from tessera.aggregator.config import AggregatorSettings
 from tessera.lab.corpus import read_bundle
 from tessera.proto import decode, decode_plan
@@ -28,6 +47,7 @@ from tessera.proto.baseline_file import BadBaseline, read_baseline
 from tessera.proto.pack import BadMessage
 from tessera.proto.past import check_past
 from tessera.proto.schema import ingest
+from tessera.settings.certificate import NoCertificate, read_certificate
 from tessera.settings.load import BadSettings, load
 
 CORPUS = Path(__file__).with_name("corpus")
@@ -84,8 +104,17 @@ def _all() -> Iterator[Target]:
     yield Target("words", _words, ())
     yield Target("snapshot", lambda data, _: unpacked(data), (ValueError,))
     yield Target("baseline", lambda data, _: read_baseline(data), (BadBaseline,))
+    yield Target("datagram", _datagram, (datagram.BadDatagram,))
+    yield Target("identity", _identity, ())
     yield Target("agent-settings", _file("a.toml", _agent_settings), (BadSettings,))
     yield Target("aggregator-settings", _file("a.toml", _aggregator_settings), (BadSettings,))
+    yield Target("dcgm-page", _dcgm_page, (BadExposition,))
+    yield Target("tpu-plugin", _tpu_plugin, (BadExposition,))
+    yield Target("tpu-runtime", _tpu_runtime, (DecodeError,))
+    yield Target("ici-link", lambda data, _: parse_link(_text(data)), (BadLink,))
+    yield Target("xid-classes", _file("xids.toml", read_xids), document)
+    yield Target("kernel-log", _kernel_log, ())
+    yield Target("certificate", _certificate, (NoCertificate,))
     yield Target("from-agent", _from_agent, (BadMessage, DecodeError))
     yield Target("from-aggregator", _from_aggregator, (BadMessage, DecodeError))
 
@@ -122,12 +151,59 @@ def _words(data: bytes, folder: Path) -> object:
     return None
 
 
+def _identity(data: bytes, folder: Path) -> object:
+    """Take up what an agent knew of its host: whatever stands there, it counts or it does not."""
+    (folder / FILE).write_bytes(data)
+    workload = Workload(Mailbox(folder / "agent.sock"))
+    changes = Changes([workload])
+    changes.begin(folder, 0.0, "boot")
+    workload.place([Shard("gpu-0", "gpu_shard")])
+    return changes.look(0.0, {"nvml": {"driver": "550"}}, ("gpu-0",))
+
+
+def _datagram(data: bytes, _folder: Path) -> object:
+    return [datagram.parse(line) for line in datagram.lines(data)]
+
+
 def _agent_settings(path: Path) -> object:
     return load(AgentSettings, flags={}, environ={}, file=path)
 
 
 def _aggregator_settings(path: Path) -> object:
     return load(AggregatorSettings, flags={}, environ={}, file=path)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", errors="replace")
+
+
+def _dcgm_page(data: bytes, _folder: Path) -> object:
+    """Read a page as the source does, to its readings and facts."""
+    found: list[object] = []
+    for device in devices_of(parse(_text(data)).samples):
+        found += Values(device.id, Counter()).of(device)
+        found += Conditions(device.id, classify).see(device, 0.0)
+    return found
+
+
+def _tpu_plugin(data: bytes, _folder: Path) -> object:
+    return shown_of(parse(_text(data)).samples)
+
+
+def _tpu_runtime(data: bytes, _folder: Path) -> object:
+    gauges = gauges_of(tpu_metric_service_pb2.MetricResponse.FromString(data))
+    told = Told("answers", gauges={HBM_USED: gauges, DUTY_CYCLE: gauges})
+    return place([told, told], chips=4, cores=2)
+
+
+def _kernel_log(data: bytes, _folder: Path) -> object:
+    reader = Reader()
+    records = filter(None, map(parse_record, data.split(b"\n")))
+    return [reader.read(line, 0.0) for record in records for line in record.lines]
+
+
+def _certificate(data: bytes, _folder: Path) -> object:
+    return read_certificate(DER_cert_to_PEM_cert(data).encode())
 
 
 def _from_agent(data: bytes, _folder: Path) -> object:

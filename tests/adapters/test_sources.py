@@ -5,15 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from tessera.adapters.base import Absent, CounterSource, Reading, SourceUnavailable
+from tessera.adapters.base import Absent, Closing, CounterSource, Reading, SourceUnavailable
+from tessera.adapters.document import BadDocument
 from tessera.adapters.nvidia.fake_device import FakeDevice
+from tessera.adapters.nvidia.fake_exporter import FakeExporter
 from tessera.adapters.nvidia.fake_library import FakeLibrary, installed
 from tessera.adapters.recording import BadRecording
 from tessera.adapters.registry import UnknownName
-from tessera.adapters.sources import PlayedSource, SourceOptions, detect, open_source
+from tessera.adapters.sources import HARDWARE, PlayedSource, SourceOptions, detect, open_source
 from tessera.adapters.synthetic.faults import parse_fault
 from tessera.adapters.synthetic.fleet import FleetSpec, MetricSpec
 
+from .nvidia.exporters import gpu
 from .recordings import folder
 
 BEGAN = 1_790_000_000.0
@@ -60,7 +63,7 @@ def test_an_unknown_source_is_refused_with_those_that_exist() -> None:
         open_source("nvlm", SourceOptions())
     told = str(refused.value)
     assert "did you mean 'nvml'?" in told
-    assert "there are: nvml, recording, synthetic" in told
+    assert "there are: dcgm, neuron, nvml, recording, synthetic, tpu" in told
 
 
 def test_a_recording_begins_at_the_second_it_is_told(tmp_path: Path) -> None:
@@ -214,14 +217,47 @@ def test_detection_finds_the_devices_of_this_host() -> None:
         assert [(source.name, ids(source)) for source in found.sources] == [
             ("nvml", ["GPU-a", "GPU-b"])
         ]
-        assert found.absent == ()
+        assert "nvml" not in {absent.source for absent in found.absent}
+        for source in found.sources:
+            assert isinstance(source, Closing)
+            source.close()
+
+
+def test_an_exporter_is_asked_only_where_the_library_has_nothing() -> None:
+    with FakeExporter([gpu(0)]) as exporter:
+        options = SourceOptions(dcgm_url=exporter.url)
+        with installed(FakeLibrary([FakeDevice("GPU-a")])):
+            (source,) = detect(options=options).sources
+            assert isinstance(source, Closing)
+            source.close()
+        assert (source.name, exporter.asked) == ("nvml", 0)
+        with installed(None):
+            (source,) = detect(options=options).sources
+    assert (source.name, ids(source)) == ("dcgm", [gpu(0).uuid])
+    assert isinstance(source, Closing)
+    source.close()
+
+
+def test_a_bad_file_of_xid_classes_is_refused_and_a_good_one_read(tmp_path: Path) -> None:
+    file = tmp_path / "xids.toml"
+    file.write_text('[class]\n79 = "fine"\n', encoding="utf-8")
+    assert "XID 79 is given the class 'fine'" in refusal("nvml", SourceOptions(xid_classes=file))
+    with pytest.raises(BadDocument):
+        detect(options=SourceOptions(xid_classes=file))
+    file.write_text('[class]\n79 = "application"\n', encoding="utf-8")
+    assert open_source("nvml", SourceOptions(xid_classes=file)).name == "nvml"
+
+
+def test_detection_tells_no_source_what_it_does_not_read() -> None:
+    with installed(None):
+        assert detect(options=SourceOptions(beneath="host")).sources == ()
 
 
 def test_detection_says_why_a_host_has_none() -> None:
     with installed(None):
         found = detect()
     assert found.sources == ()
-    assert [absent.source for absent in found.absent] == ["nvml"]
+    assert tuple(absent.source for absent in found.absent) == HARDWARE
     assert "libnvidia-ml.so.1" in found.absent[0].reason
 
 

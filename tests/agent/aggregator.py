@@ -60,6 +60,7 @@ class Aggregator(ingest_grpc.IngestServicer):
         self.up1: list[Up1] = []
         self.up2: list[ingest.Up2] = []
         self.facts: list[ingest.Fact] = []
+        self.events: list[ingest.Event] = []
         self.beats: list[ingest.Heartbeat] = []
         self.raw: list[ingest.RawTicks] = []
         self.plan = 1
@@ -144,10 +145,8 @@ class Aggregator(ingest_grpc.IngestServicer):
                 await self._write(context, ingest.FromAggregator(down=down))
         elif kind == "up2":
             self.up2.append(message.up2)
-        elif kind == "fact":
-            self.facts.append(message.fact)
-            ids = [message.fact.id] if self.acks_facts else []
-            await self._write(context, ingest.FromAggregator(ack=ingest.Ack(facts=ids)))
+        elif kind in {"fact", "event"}:
+            await self._store(message, context)
         elif kind == "heartbeat":
             self.beats.append(message.heartbeat)
             sent = message.heartbeat.sent_ns
@@ -158,12 +157,18 @@ class Aggregator(ingest_grpc.IngestServicer):
         return True
 
     async def _store(self, message: ingest.FromAgent, context: Context) -> None:
-        """Keep block values and say so; those that came before stay as they were."""
+        """Keep what came and say so; blocks that came before stay as they were."""
         if message.HasField("history"):
             self.told.append(message.history)
         blocks: list[ingest.PastBlock | ingest.Up1] = list(message.history.blocks)
         blocks += [message.up1] if message.HasField("up1") else []
         ack = ingest.Ack(gaps=[gap.id for gap in message.history.gaps])
+        if message.HasField("fact"):
+            self.facts.append(message.fact)
+            ack.facts.extend([message.fact.id] if self.acks_facts else [])
+        if message.HasField("event"):
+            self.events.append(message.event)
+            ack.events.append(message.event.id)
         for one in blocks:
             if all(one.rung != rung or one.block != block for rung, block, _ in self.stored):
                 self.stored.append((one.rung, one.block, one.x.data))

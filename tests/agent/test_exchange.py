@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tessera.adapters.base import Event
 from tessera.adapters.catalogue import default_catalogue
 from tessera.agent.checkpoint import Checkpoints
+from tessera.agent.events import Events
 from tessera.agent.exchange import MOST_REPEATED, PAST_SINCE, SETTLING, Desk, Exchange
 from tessera.agent.facts import Facts
 from tessera.agent.fold import Block
@@ -29,21 +31,26 @@ ROWS = tuple(ShardRow(name, "gpu_shard", "h200", "train", "") for name in SHARDS
 HOST = Inventory("host-0", 1, ROWS, METRICS)
 
 
-def spooled(folder: Path, facts: Facts, clock: ManualClock) -> Spool:
+def spooled(folder: Path, facts: Facts, clock: ManualClock, events: Events | None = None) -> Spool:
     spool = Spool(folder, 1 << 20, clock.monotonic)
-    spool.load(clock.now(), facts)
+    spool.load(clock.now(), facts, events or Events())
     return spool
 
 
 def linked(
-    folder: Path, facts: Facts, clock: ManualClock, spool: Spool | None = None
+    folder: Path,
+    facts: Facts,
+    clock: ManualClock,
+    spool: Spool | None = None,
+    events: Events | None = None,
 ) -> tuple[Exchange, list[ingest.FromAgent]]:
     """Return an exchange that has just greeted, and what it sends from now on."""
     ledger = open_ledger(Checkpoints(folder), HOST, clock.now())
     catalogue = default_catalogue()
     intake = Intake(SHARDS, [catalogue.of(name) for name in METRICS])
-    spool = spool or spooled(folder, facts, clock)
-    desk = Desk(ledger, intake, Ring(SHARDS, METRICS), facts, spool)
+    events = events or Events()
+    spool = spool or spooled(folder, facts, clock, events)
+    desk = Desk(ledger, intake, Ring(SHARDS, METRICS), facts, events, spool)
     exchange = Exchange(Identity("host-0", "", 1), HOST, desk, clock, "test")
     sent: list[ingest.FromAgent] = []
 
@@ -112,6 +119,20 @@ def test_frozen_rows_are_said_and_not_eligible_while_a_freeze_covers_the_block(
     over = encode.freeze(replace(freeze, until=freeze.start), freeze.nodes)
     exchange.take(ingest.FromAggregator(freeze=over))
     assert [up1.frozen for up1 in offered(exchange, [first + 2])] == [None]
+
+
+def test_an_event_is_said_on_each_link_and_again_until_somebody_has_stored_it(
+    tmp_path: Path,
+) -> None:
+    clock, events = ManualClock(STARTED), Events()
+    exchange, sent = linked(tmp_path, Facts(), clock, events=events)
+    event = events.say(Event("config_change", STARTED, "power_cap: 700 → 600"))
+    beats(exchange, clock, 40)
+    assert [message.event for message in sent if message.HasField("event")] == [event]
+    greeting = list(exchange.greeting(ingest.Welcome()))
+    assert [message.event for message in greeting if message.HasField("event")] == [event]
+    exchange.take(ingest.FromAggregator(ack=ingest.Ack(events=[event.id])))
+    assert list(events) == []
 
 
 def with_past(

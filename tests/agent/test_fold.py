@@ -336,3 +336,18 @@ def test_of_two_ticks_in_one_place_the_last_value_stays() -> None:
     ticks = np.array([1.0, 2.0, np.nan, 4.0])[:, None, None]
     laid = on_the_clock(ticks, np.array([0.0, 1.0, 1.2, 3.9]), 1.0, 4)[:, 0, 0]
     np.testing.assert_array_equal(laid, [1.0, 2.0, np.nan, 4.0])
+
+
+def test_a_metric_that_comes_when_it_comes_has_a_value_in_each_block_in_which_there_is_one() -> (
+    None
+):
+    made = Fold((1, 2), 1.0, [1.0, np.inf])
+    made.watch({5: np.array([0, 1])})
+    blocks = []
+    for at in range(10):
+        once = 3.0 if at == 2 else np.nan
+        blocks += made.push(float(at), np.array([[once, once]]))
+    assert [block.x[0].tolist() for block in blocks[:1]] == [
+        [pytest.approx(np.nan, nan_ok=True), 3.0]
+    ]
+    assert np.isnan(blocks[1].x).all()

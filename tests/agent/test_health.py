@@ -7,17 +7,20 @@ from math import nan
 
 import pytest
 
-from tessera.agent.health import Health, Vitals, healthz, metrics
+from tessera.agent.health import Health, healthz
+from tessera.agent.vitals import Vitals
 
 WELL = Vitals(
     host="host-0",
     link="up",
     tick_age=0.5,
+    loop_age=0.5,
     checkpoint_age=12.0,
     clock_offset=nan,
     sources={"nvml": "ok"},
     counters={"ticks": 17},
 )
+HUNG = replace(WELL, sources={"nvml": "silent"}, hung={"nvml": "nvmlDeviceGetPowerUsage GPU-7"})
 
 
 class Patient:
@@ -53,11 +56,13 @@ def get(health: Health, path: str) -> tuple[int, str]:
         connection.close()
 
 
-def test_an_agent_that_ticks_is_well(health: Health) -> None:
-    status, body = get(health, "/healthz")
+@pytest.mark.parametrize("path", ["/healthz", "/livez"])
+def test_an_agent_that_ticks_is_well(health: Health, path: str) -> None:
+    status, body = get(health, path)
     assert status == 200
     told = json.loads(body)
-    assert (told["well"], told["link"], told["clock_offset"]) == (True, "up", None)
+    assert (told["well"], told["why"], told["link"]) == (True, [], "up")
+    assert told["clock_offset"] is None
     assert told["sources"] == {"nvml": "ok"}
 
 
@@ -70,21 +75,43 @@ def test_a_link_that_is_down_is_told_and_is_not_the_agents_fault(
     assert "connection refused" in body
 
 
-@pytest.mark.parametrize("age", [60.0, nan])
-def test_an_agent_without_ticks_is_not_well(health: Health, patient: Patient, age: float) -> None:
+@pytest.mark.parametrize(
+    ("age", "why"), [(60.0, "no tick for 60 s"), (nan, "no tick was taken yet")]
+)
+def test_an_agent_without_ticks_is_not_well_and_may_yet_be_alive(
+    health: Health, patient: Patient, age: float, why: str
+) -> None:
     patient.vitals = replace(WELL, tick_age=age)
+    assert get(health, "/livez")[0] == 200
+    patient.vitals = replace(WELL, tick_age=age, loop_age=age)
+    assert get(health, "/livez")[0] == 503
     status, body = get(health, "/healthz")
     assert status == 503
-    assert not json.loads(body)["well"]
+    told = json.loads(body)
+    assert (told["well"], told["why"]) == (False, [why])
 
 
-def test_metrics_are_lines_that_prometheus_reads(health: Health) -> None:
+def test_a_hung_driver_is_red_with_its_call_and_no_reason_to_restart(
+    health: Health, patient: Patient
+) -> None:
+    patient.vitals = HUNG
+    status, body = get(health, "/healthz")
+    assert status == 503
+    assert json.loads(body)["why"] == ["source nvml hangs in nvmlDeviceGetPowerUsage GPU-7"]
+    assert get(health, "/livez")[0] == 200
+
+
+def test_a_hung_source_that_does_not_tell_its_call_is_red_too() -> None:
+    told = json.loads(healthz(replace(WELL, hung={"tpu": ""})))
+    assert (told["well"], told["why"]) == (False, ["source tpu hangs"])
+
+
+def test_metrics_are_served_beside_it(health: Health, patient: Patient) -> None:
+    patient.vitals = HUNG
     status, body = get(health, "/metrics")
     assert status == 200
-    assert "# TYPE tessera_agent_ticks_total counter\ntessera_agent_ticks_total 17\n" in body
-    assert "tessera_agent_link_up 1\n" in body
-    assert "clock_offset" not in body
-    assert body == metrics(WELL)
+    assert "\ntessera_agent_ticks_total 17\n" in body
+    assert '\ntessera_agent_source_up{source="nvml"} 0\n' in body
 
 
 def test_there_is_nothing_else(health: Health) -> None:

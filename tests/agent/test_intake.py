@@ -92,3 +92,15 @@ def test_a_host_without_metrics_has_no_blocks() -> None:
     values, _ = intake.matrix([])
     assert values.shape == (3, 0)
     assert intake.push(0.0, values) == []
+
+
+def test_of_two_sources_of_one_number_the_first_that_has_one_is_believed() -> None:
+    values, _ = Intake(SHARDS, METRICS).matrix(
+        [
+            Reading("gpu-0", "power_watts", 500.0),
+            Reading("gpu-1", "power_watts", Absent("error", "15")),
+            Reading("gpu-0", "power_watts", 7.0),
+            Reading("gpu-1", "power_watts", 7.0),
+        ]
+    )
+    assert values[:2, 1].tolist() == [500.0, 7.0]

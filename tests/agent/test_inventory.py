@@ -1,5 +1,6 @@
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,11 @@ from tessera.agent.inventory import (
     Named,
     catalogue_of,
     interval_of,
+    intervals_of,
     judged_metrics,
+    pushed_of,
     survey,
+    with_jobs,
     with_version,
     yielded,
 )
@@ -71,9 +75,45 @@ def test_settings_fill_in_job_and_role_and_replace_the_sku() -> None:
     assert (row.job, row.role, row.sku) == ("other", "worker", "h200-nvl")
 
 
-def test_a_shard_of_two_sources_is_refused() -> None:
-    with pytest.raises(ValueError, match="two sources serve the shard 'gpu-0'"):
-        survey(ME, [GPU, GPU], (), Named())
+def test_of_a_shard_of_two_sources_the_first_says_what_it_is_and_the_other_the_rest() -> None:
+    bare = replace(GPU, sku="", job="", role="", path=(), path_kinds=())
+    other = replace(GPU, sku="h100", role="worker")
+    (row,) = survey(ME, [replace(GPU, role=""), other], (), Named()).shards
+    assert (row.sku, row.job, row.role) == ("h200", "train", "worker")
+    (row,) = survey(ME, [bare, GPU], (), Named()).shards
+    assert (row.sku, row.path) == ("h200", (PathNode("rack-1", "rack"), PathNode("host-0", "host")))
+
+
+def test_a_shard_that_two_sources_take_for_two_kinds_is_refused() -> None:
+    with pytest.raises(ValueError, match="serve 'gpu-0' as gpu_shard and mig_slice: leave one"):
+        survey(ME, [GPU, replace(GPU, kind="mig_slice")], (), Named())
+
+
+class Pushes(Live):
+    """A source that has values when steps end, and knows who works where."""
+
+    pushed = ("step_time_seconds",)
+
+    def __init__(self, job: str) -> None:
+        self._job = job
+
+    def jobs(self) -> Mapping[str, str]:
+        return {"gpu-0": self._job}
+
+
+def test_metrics_are_read_each_tick_each_refresh_or_when_something_ends() -> None:
+    names = ("memory_used_bytes", "power_watts", "step_time_seconds")
+    slow = default_catalogue().with_override({"memory_used_bytes": {"refresh": 30}})
+    rows = [slow.of(name) for name in names]
+    pushed = pushed_of([Live(), Pushes("a")])
+    assert intervals_of(rows, 1.0, pushed) == (30.0, 1.0, inf)
+    assert intervals_of(rows, 0.1) == (30.0, 0.1, 0.1)
+
+
+def test_a_job_is_the_one_that_the_first_source_to_know_it_names() -> None:
+    shards = [GPU, replace(GPU, id="gpu-1")]
+    found = with_jobs(shards, [Live(), Pushes("a"), Pushes("b")])
+    assert [shard.job for shard in found] == ["a", "train"]
 
 
 def test_a_metric_that_no_shard_supports_is_no_column() -> None:
@@ -92,6 +132,15 @@ def test_what_a_source_says_of_its_metrics_counts() -> None:
     assert catalogue_of([Live(), Played()], default_catalogue()).of("fan_ratio").direction == 1
     assert interval_of([Live()], 1.0) == 1.0
     assert interval_of([Live(), Played()], 1.0) == 10.0
+
+
+def test_a_metric_that_is_refreshed_more_seldom_has_an_interval_of_its_own() -> None:
+    rows = default_catalogue()
+    power, clock = rows.of("power_watts"), replace(rows.of("sm_clock_hertz"), refresh=30.0)
+    columns = (power, rows.of("power_watts/spread"), clock)
+    assert intervals_of(columns, 1.0) == (1.0, 30.0)
+    assert intervals_of(columns, 0.1) == (0.1, 30.0)
+    assert intervals_of(columns, 60.0) == (60.0, 60.0)
 
 
 def test_the_version_grows_when_the_inventory_is_another_one(tmp_path: Path) -> None:

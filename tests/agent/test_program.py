@@ -5,12 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tessera.adapters.nvidia.fake_exporter import FakeExporter, FakeGpu
 from tessera.adapters.recording_read import read_recording
 from tessera.adapters.sources import detect
+from tessera.agent.datagram import EventNote
+from tessera.agent.mailbox import Mailbox
 
 PATIENCE = 30.0  # seconds after which a process that should have ended has failed
 SYNTHETIC = ("--source", "synthetic")
@@ -47,10 +51,24 @@ def test_a_host_without_an_accelerator_says_so_in_one_line_and_ends_with_3(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_exporter_that_is_named_is_checked(tmp_path: Path) -> None:
+    shown = FakeGpu("GPU-0", values={155: 312.5, 150: 9223372036854775794.0})
+    with FakeExporter([shown]) as exporter:
+        done = run(tmp_path, "check", "--source", "dcgm", "--dcgm-url", exporter.url)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["dcgm", "GPU-0", "power_watts", "312.5", "W"] in rows
+    assert ["dcgm", "GPU-0", "temperature_celsius", "error:", "impossible"] in rows
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (("--nonsense",), "No such option '--nonsense'"),
+        (("event",), "Missing argument"),
+        (("event", "party"), "'party' is not one of"),
+        (("event", "env_change"), "agent.sock; start it, or name its --socket"),
+        (("event", "env_change", "--socket", ""), "no agent listens at no socket"),
         (("--aggregator", "x"), "tessera-agent: --aggregator: is not HOST:PORT"),
         (("--host", "a\nb", *SYNTHETIC), "--host: is not printable"),
         (("--budget", "nan", *SYNTHETIC), "--budget: is not a number"),
@@ -59,10 +77,17 @@ def test_a_host_without_an_accelerator_says_so_in_one_line_and_ends_with_3(
         (("--source", "recording"), "source 'recording' has no folder to play"),
         (("--source", "recording", "--recording", "absent"), "absent"),
         (("--recording", "absent"), "add --source recording"),
+        (("--source", "dcgm", "--dcgm-url", "9400"), "'9400' is no http:// address of a host"),
+        (("--dcgm-interval", "0"), "--dcgm-interval"),
+        (("--source", "tpu", "--tpu-ports", "8431;8432"), "'8431;8432' is no list of ports"),
         ((*SYNTHETIC, "--beneath", "rack-77"), "there is no node 'rack-77'"),
+        (("--tls-ca", "gone.pem", *SYNTHETIC), "tessera-agent: tls_ca: gone.pem cannot be read"),
+        (("--check-config", "--tls-cert", "a.pem"), "tls_cert: is set without tls_key; set both"),
         (("record",), "Missing argument 'DIR'"),
         (("record", ".", *SYNTHETIC, "--seconds", "0"), "--seconds"),
         (("--check-config", "--baseline", "nowhere"), "nowhere"),
+        (("--check-config", "--xid-classes", "absent.toml"), "absent.toml: cannot be read"),
+        (("--xid-classes", "absent.toml"), "absent.toml: cannot be read"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(
@@ -78,7 +103,10 @@ def test_settings_are_checked_without_starting(tmp_path: Path) -> None:
     file.write_text('job = "train"\n', encoding="utf-8")
     done = run(tmp_path, "--config", str(file), "--check-config", TESSERA_ROLE="worker")
     assert done.returncode == 0
-    assert 'job = "train"\nrole = "worker"\nsku = ""  # default\n' in done.stdout
+    told = done.stdout.splitlines()
+    assert [line for line in told if line.startswith(("job =", "role =", "sku ="))] == [
+        *('job = "train"', 'role = "worker"', 'sku = ""  # default'),
+    ]
     assert [path.name for path in tmp_path.iterdir()] == ["agent.toml"]
 
 
@@ -103,6 +131,44 @@ def test_a_recording_of_two_seconds_can_be_read_and_is_not_overwritten(tmp_path:
     again = run(tmp_path, "record", "rec", *SYNTHETIC, "--seconds", "2")
     assert again.returncode == 2
     assert "nothing is overwritten" in again.stderr
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Mailbox]:
+    made = Mailbox(tmp_path / "agent" / "agent.sock")
+    made.open()
+    yield made
+    made.close()
+
+
+def test_an_event_that_is_declared_is_heard_by_the_agent(tmp_path: Path, box: Mailbox) -> None:
+    words = ("config_change", "--detail", "fans to full", "--scope", "3", "--at", str(time.time()))
+    done = run(tmp_path, "event", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    since = time.monotonic()
+    while not (heard := box.take()):
+        assert time.monotonic() < since + PATIENCE
+        time.sleep(0.01)
+    (note,) = heard
+    assert isinstance(note, EventNote)
+    assert (note.kind, note.detail, note.devices) == ("config_change", "fans to full", ("3",))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--at", "5"), "more than an hour ago"),
+        (("--detail", "a\nb"), "is no printable text"),
+        (("--detail", "x" * 300), "at most 200 characters"),
+    ],
+)
+@pytest.mark.usefixtures("box")
+def test_an_event_that_would_not_be_taken_is_refused_in_one_line(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    done = run(tmp_path, "event", "config_change", *words)
+    assert said in done.stderr
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
 def test_a_state_dir_that_cannot_be_written_is_one_line_and_status_2(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from tessera.adapters.base import Event
+from tessera.agent.events import Events
 from tessera.agent.facts import Facts
 from tessera.agent.fold import Block
 from tessera.agent.journal import Journal
@@ -21,10 +23,16 @@ SHAPE = (8, 12)  # of a block: 400 bytes
 Gap = tuple[int, int, int, str]  # rung, first, last, reason
 
 
-def opened(folder: Path, clock: ManualClock, most: int = MOST, facts: Facts | None = None) -> Spool:
+def opened(
+    folder: Path,
+    clock: ManualClock,
+    most: int = MOST,
+    facts: Facts | None = None,
+    events: Events | None = None,
+) -> Spool:
     spool = Spool(folder, most, clock.monotonic)
     folder.mkdir(exist_ok=True)
-    spool.load(clock.now(), facts or Facts())
+    spool.load(clock.now(), facts or Facts(), events or Events())
     spool.follow(1, b"inventory")
     return spool
 
@@ -275,6 +283,21 @@ def test_facts_that_stand_and_those_that_nobody_stored_outlive_the_process(tmp_p
     cleared = again.say("driver_unresponsive", NOW + 9, stands=False)
     assert cleared is not None
     assert cleared.id == second.id + 1
+
+
+def test_events_that_nobody_stored_outlive_the_process_and_no_number_comes_twice(
+    tmp_path: Path,
+) -> None:
+    clock, events = ManualClock(NOW), Events()
+    opened(tmp_path / "a", clock, events=events)
+    first, second = (events.say(Event("env_change", NOW, text)) for text in ("one", "two"))
+    events.stored([first.id])
+    again = Events()
+    image = tmp_path / "b"
+    shutil.copytree(tmp_path / "a", image)
+    opened(image, clock, events=again)
+    assert list(again) == [second]
+    assert again.say(Event("env_change", NOW, "three")).id == second.id + 1
 
 
 def test_files_are_forced_by_the_minute_and_facts_at_once(tmp_path: Path) -> None:

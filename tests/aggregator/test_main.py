@@ -91,6 +91,16 @@ def test_a_damaged_baseline_is_refused_when_settings_are_checked(tmp_path: Path)
     refused(done, f"{tmp_path / 'b'}: is not a baseline of this version")
 
 
+@pytest.mark.parametrize("options", [(), ("--check-config",)])
+def test_tls_files_that_cannot_be_used_are_refused(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    state = ("--state-dir", str(tmp_path), *options)
+    refused(ran(*FREE, *state, "--tls-key", "a.key"), "tls_key", "without tls_cert", "set both")
+    pair = ("--tls-cert", "gone.pem", "--tls-key", "gone.key")
+    refused(ran(*FREE, *state, *pair), "tls_cert: gone.pem cannot be read", "PEM")
+
+
 def test_a_second_one_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     with running(tmp_path) as (process, _):
         second = ran(*FREE, "--state-dir", str(tmp_path))

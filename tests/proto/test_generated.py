@@ -18,10 +18,19 @@ from google.protobuf.descriptor_pb2 import (
     FileDescriptorProto,
 )
 
+from tessera.adapters.kubernetes import pod_resources_pb2
+from tessera.adapters.tpu import tpu_metric_service_pb2
 from tessera.proto.schema import console, health, ingest
 
-PROTO = Path(__file__).resolve().parents[2] / "proto"
-MODULES = {"ingest": ingest, "console": console, "health": health}
+ROOT = Path(__file__).resolve().parents[2]
+PROTO = ROOT / "proto"
+MODULES = {
+    "proto/ingest": ingest,
+    "proto/console": console,
+    "proto/health": health,
+    "adapters/kubernetes/pod_resources": pod_resources_pb2,
+    "adapters/tpu/tpu_metric_service": tpu_metric_service_pb2,
+}
 COMMENT = re.compile(r"//[^\n]*")
 TOKEN = re.compile(r'"[^"]*"|[\w.]+|[{}()<>=;,]')
 NO_PLAIN_TYPE = FieldDescriptorProto.TYPE_MESSAGE, FieldDescriptorProto.TYPE_ENUM
@@ -124,7 +133,7 @@ def described(module: ModuleType) -> FileDescriptorProto:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_generated_code_defines_what_the_text_says(name: str) -> None:
-    text = (PROTO / f"{name}.proto").read_text(encoding="utf-8")
+    text = (ROOT / f"{name}.proto").read_text(encoding="utf-8")
     assert generated(described(MODULES[name])) == said(text)
 
 
@@ -188,6 +197,8 @@ def generator(folder: Path) -> Path:
 @pytest.mark.slow
 def test_generating_anew_gives_the_same_bytes(tmp_path: Path) -> None:
     ran(PROTO / "generate", generator(tmp_path / "venv"), tmp_path / "out")
-    new = {path.name: path.read_bytes() for path in (tmp_path / "out/tessera/proto").iterdir()}
-    assert len(new) == 4 * len(MODULES)
-    assert new == {path.name: path.read_bytes() for path in PROTO.glob("*_pb2*.py*")}
+    for folder in {name.rpartition("/")[0] for name in MODULES}:
+        made = (tmp_path / "out/tessera" / folder).iterdir()
+        new = {path.name: path.read_bytes() for path in made}
+        assert len(new) == 4 * sum(name.startswith(f"{folder}/") for name in MODULES)
+        assert new == {path.name: path.read_bytes() for path in (ROOT / folder).glob("*_pb2*.py*")}

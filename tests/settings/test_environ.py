@@ -19,12 +19,14 @@ def test_the_table_holds_all_keys_of_a_programs_settings_and_no_other(
 
 
 def test_the_table_holds_the_variables_of_the_terminal() -> None:
-    assert {f"TESSERA_{key.upper()}" for key in KEYS["tui"]} == {OWN, SERVER}
+    tls = {f"TESSERA_TLS_{word}" for word in ("CA", "CERT", "KEY", "SERVER_NAME")}
+    assert {f"TESSERA_{key.upper()}" for key in KEYS["tui"]} == {OWN, SERVER, *tls}
 
 
 def test_a_key_of_two_programs_means_the_same_in_both() -> None:
     shared = {key for a, b in combinations(KEYS.values(), 2) for key in a & b}
-    assert shared == {"state_dir", "baseline", "scores", "log_layout", "log_level", "listen"}
+    of_both = {"state_dir", "baseline", "scores", "log_layout", "log_level", "listen"}
+    assert shared == of_both | {"tls_ca", "tls_cert", "tls_key", "tls_server_name"}
 
 
 @pytest.mark.parametrize("program", KEYS)

@@ -80,11 +80,18 @@ def scripted(views: Iterable[console.View] = ()) -> ScriptedConsole:
 
 
 @asynccontextmanager
-async def serving(script: ScriptedConsole, address: str = "127.0.0.1:0") -> AsyncIterator[str]:
-    """Serve ``script``; yield the address."""
+async def serving(
+    script: ScriptedConsole,
+    address: str = "127.0.0.1:0",
+    credentials: grpc.ServerCredentials | None = None,
+) -> AsyncIterator[str]:
+    """Serve ``script``, in plain text without ``credentials``; yield the address."""
     server = grpc.aio.server()
     console_grpc.add_ConsoleServicer_to_server(script, server)
-    port = server.add_insecure_port(address)
+    if credentials is None:
+        port = server.add_insecure_port(address)
+    else:
+        port = server.add_secure_port(address, credentials)
     await server.start()
     try:
         yield f"127.0.0.1:{port}"

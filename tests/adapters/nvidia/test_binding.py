@@ -6,13 +6,13 @@ import pynvml  # type: ignore[import-untyped]  # it ships no types; only what it
 import pytest
 
 from tessera.adapters.nvidia import binding
-from tessera.adapters.nvidia.binding import FieldValue
 from tessera.adapters.nvidia.errors import NvmlFailed, name_of
 from tessera.adapters.nvidia.fake_device import FakeField
 from tessera.adapters.nvidia.fake_library import FakeLibrary, installed
+from tessera.adapters.nvidia.field_batch import FieldBatch, FieldId, FieldValue
 
 CHANGES = re.compile(
-    r"nvml(Device|System|Unit|Gpu\w*?|Vgpu\w*?)(Set|Clear|Reset|Freeze|Create|Destroy)"
+    r"nvml(Device|System|Unit|Gpm|Gpu\w*?|Vgpu\w*?)(Set|Clear|Reset|Freeze|Create|Destroy)"
 )
 
 
@@ -30,7 +30,13 @@ def test_nothing_that_changes_a_device_is_called() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["nvmlDeviceSetPersistenceMode", "nvmlDeviceClearEccErrorCounts", "nvmlDeviceResetX"]
+    "name",
+    [
+        "nvmlDeviceSetPersistenceMode",
+        "nvmlDeviceClearEccErrorCounts",
+        "nvmlDeviceResetX",
+        "nvmlGpmSetStreamingEnabled",
+    ],
 )
 def test_the_guard_finds_a_call_that_changes_a_device(name: str) -> None:
     assert changing(f"import pynvml\npynvml.{name}(0)") == [name]
@@ -62,8 +68,8 @@ def test_a_field_is_read_from_the_member_that_its_type_names(
 ) -> None:
     library.devices[0].fields[82] = FakeField(value, kind)
     binding.initialise()
-    found = binding.fields(binding.handle_at(0), [82, 9999])
-    assert found == (FieldValue(0, value), FieldValue(3))
+    batch = FieldBatch(binding.handle_at(0), [FieldId(82), FieldId(9999)])
+    assert [batch.ask(), batch.ask()] == [[FieldValue(0, value), FieldValue(3)]] * 2
 
 
 def test_a_device_index_beyond_the_last_is_a_failure(library: FakeLibrary) -> None:

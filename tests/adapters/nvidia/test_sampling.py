@@ -1,19 +1,28 @@
 import math
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
 from tessera.adapters.base import Absent
 from tessera.adapters.catalogue import default_catalogue
-from tessera.adapters.nvidia import binding
+from tessera.adapters.nvidia import binding, nvlink
+from tessera.adapters.nvidia.devices import NvmlSource
 from tessera.adapters.nvidia.errors import NvmlFailed
-from tessera.adapters.nvidia.fake_device import FakeDevice, FakeField
+from tessera.adapters.nvidia.fake_device import ALL_LINKS, FakeDevice, FakeField
 from tessera.adapters.nvidia.fake_library import FakeLibrary, installed
-from tessera.adapters.nvidia.sampling import FIELDS, METRICS, Sampler
+from tessera.adapters.nvidia.field_batch import FieldId
+from tessera.adapters.nvidia.field_table import FIELDS, SLOW_FIELDS
+from tessera.adapters.nvidia.gauges import GAUGES, SLOW_GAUGES
+from tessera.adapters.nvidia.gpm import ACTIVITY
+from tessera.adapters.nvidia.sampling import FAST_METRICS, METRICS, SLOW_METRICS, Sampler
+from tessera.adapters.nvidia.subject import Rejected, Subject
 
 UNSUPPORTED = Absent("unsupported")
 BATCH = "nvmlDeviceGetFieldValues"
+SERVED_BY_FIELDS = set(METRICS) - {
+    *(gauge.metric for gauge in (*GAUGES, *SLOW_GAUGES)),
+    *ACTIVITY,
+}
 OF = {
     "temperature_celsius": "nvmlDeviceGetTemperatureV",
     "power_watts": "nvmlDeviceGetPowerUsage",
@@ -32,14 +41,21 @@ class Asked:
     def __init__(self, device: FakeDevice, library: FakeLibrary) -> None:
         self.device = device
         self.library = library
-        self.rejected: Counter[tuple[str, str]] = Counter()
-        self.sampler = Sampler(device.uuid, binding.handle_of(device.uuid), self.rejected)
+        seen = Rejected()
+        self.rejected = seen.values
+        self.forbidden = seen.forbidden
+        subject = Subject(device.uuid, binding.handle_of(device.uuid), seen)
+        self.sampler = Sampler(subject)
+        self.at = 0.0
 
-    def values(self) -> Values:
-        readings = self.sampler.sample()
+    def values(self, after: float = 10.0) -> Values:
+        """Return what the sampler says ``after`` seconds, by default all that there is."""
+        self.at += after
+        readings = self.sampler.sample(self.at)
         assert {reading.shard for reading in readings} == {self.device.uuid}
-        assert tuple(reading.metric for reading in readings) == METRICS
-        return {reading.metric: reading.value for reading in readings}
+        found = {reading.metric: reading.value for reading in readings}
+        assert len(found) == len(readings)
+        return found
 
 
 @pytest.fixture
@@ -59,15 +75,44 @@ def test_readings_carry_canonical_names_and_base_units(asked: Asked) -> None:
     device.temperature, device.power, device.utilization = 67, 712_345, 93
     device.sm_clock, device.memory_clock = 1755, 2619
     device.memory_used, device.memory_total = 71_000_000_000, 85_899_345_920
-    device.fields = {
+    device.pcie_width, device.pcie_generation, device.sram_ecc_corrected = 8, 4, 21
+    device.activity = {2: 90.0, 5: 100.0, 10: 12.5}
+    device.fields |= {
         82: FakeField(88, "uiVal"),
+        83: FakeField(123_456_789),
+        190: FakeField(650_500, "uiVal"),
         3: FakeField(17),
         4: FakeField(2),
+        29: FakeField(3),
+        30: FakeField(4),
         74: FakeField(1_500_000_000),
         76: FakeField(250_000_000),
         269: FakeField(3_000_000_001),
         270: FakeField(4),
         271: FakeField(5_000),
+        94: FakeField(8),
+        142: FakeField(5),
+        143: FakeField(1),
+        145: FakeField(1, "uiVal"),
+        173: FakeField(11),
+        174: FakeField(2),
+        177: FakeField(3),
+        179: FakeField(1),
+        180: FakeField(6),
+        230: FakeField(2, "uiVal"),
+        38: FakeField(9),
+        45: FakeField(10),
+        52: FakeField(12),
+        59: FakeField(13),
+        (165, 3): FakeField(0, "uiVal"),
+        (165, 4): FakeField(2, "uiVal"),
+    }
+    asked.values()
+    device.fields |= {
+        197: FakeField(10**12 + 5_000),
+        198: FakeField(2 * 10**12 + 7_000),
+        (138, ALL_LINKS): FakeField(10**9 + 3),
+        (139, ALL_LINKS): FakeField(2 * 10**9 + 10),
     }
     assert asked.values() == {
         "temperature_celsius": 67.0,
@@ -77,33 +122,112 @@ def test_readings_carry_canonical_names_and_base_units(asked: Asked) -> None:
         "utilization_ratio": 0.93,
         "memory_used_bytes": 71e9,
         "memory_temperature_celsius": 88.0,
-        "ecc_corrected": 17.0,
-        "ecc_uncorrected": 2.0,
+        "energy_joules_total": 123456.789,
         "throttled_power_cap_seconds_total": 1.5,
         "throttled_sync_boost_seconds_total": 0.25,
         "throttled_software_thermal_seconds_total": 3.000000001,
         "throttled_hardware_thermal_seconds_total": 4e-9,
         "throttled_power_brake_seconds_total": 5e-6,
+        "pcie_tx_bytes_per_second": 500.0,
+        "pcie_rx_bytes_per_second": 700.0,
+        "nvlink_tx_bytes_per_second": 307.2,
+        "nvlink_rx_bytes_per_second": 1024.0,
+        "sm_active_ratio": 0.9,
+        "tensor_active_ratio": 1.0,
+        "dram_active_ratio": 0.125,
+        "pcie_link_width": 8.0,
+        "pcie_link_generation": 4.0,
+        "sram_ecc_corrected": 21.0,
+        "ecc_corrected": 17.0,
+        "ecc_uncorrected": 2.0,
+        "pages_retired": 7.0,
+        "row_remaps": 6.0,
+        "row_remap_failure": 1.0,
+        "pcie_replays": 8.0,
+        "pcie_correctable_errors": 11.0,
+        "pcie_naks": 5.0,
+        "pcie_uncorrected_errors": 7.0,
+        "power_cap_watts": 650.5,
+        "recovery_action": 2.0,
+        "nvlink_crc_errors": 19.0,
+        "nvlink_replays": 12.0,
+        "nvlink_recoveries": 13.0,
+        "nvlink_packet_errors": UNSUPPORTED,
+        "nvlink_symbol_errors": UNSUPPORTED,
+        "nvlink_symbol_error_ratio": UNSUPPORTED,
+        "nvlink_active_links": 17.0,
     }
 
 
+def test_all_metrics_are_read_at_first_and_the_slow_ones_each_ten_seconds(asked: Asked) -> None:
+    ticks = [set(asked.values(after=1.0)) for _ in range(21)]
+    assert ticks[0] == ticks[10] == ticks[20] == set(METRICS)
+    assert all(tick == set(FAST_METRICS) for tick in ticks[1:10] + ticks[11:20])
+
+
+def test_neighbours_read_slow_metrics_in_different_ticks(library: FakeLibrary) -> None:
+    del library
+    source = NvmlSource()
+    source.shards()
+    slow = [
+        {r.shard for r in source.read(float(at)) if r.metric == "pcie_replays"} for at in range(40)
+    ]
+    assert len(slow[0]) == 8
+    assert max(map(len, slow[1:])) == 1
+
+
+def test_slow_metrics_say_in_the_catalogue_how_seldom_they_come() -> None:
+    rows = NvmlSource().catalogue
+    assert {rows.of(metric).refresh for metric in SLOW_METRICS} == {10.0}
+    assert {rows.of(metric).refresh for metric in FAST_METRICS} == {1.0}
+
+
 def test_the_catalogue_reads_totals_as_totals_and_the_rest_as_they_come() -> None:
-    catalogue = default_catalogue()
-    kinds = {metric: catalogue.of(metric).kind for metric in METRICS}
-    throttled = {kind for name, kind in kinds.items() if name.startswith("throttled_")}
-    assert throttled == {"counter"}
-    assert (kinds["ecc_corrected"], kinds["ecc_uncorrected"]) == ("counts", "event")
-    gauges = {name for name, kind in kinds.items() if kind == "gauge"}
-    assert gauges == {*OF, "memory_temperature_celsius"}
-    assert gauges <= set(catalogue.rows)
+    rows = default_catalogue()
+    assert set(METRICS) - {m for m in METRICS if m.startswith("throttled_")} <= set(rows.rows)
+    kinds: dict[str, set[str]] = {}
+    for metric in METRICS:
+        kinds.setdefault(rows.of(metric).kind, set()).add(metric)
+    assert all(m.endswith("_total") for m in kinds["counter"])
+    assert kinds["event"] == {"ecc_uncorrected", "row_remap_failure", "recovery_action"}
+    assert {"pcie_link_width", "nvlink_active_links", "power_cap_watts"} <= kinds["state"]
+    assert {"ecc_corrected", "pcie_replays", "nvlink_crc_errors"} <= kinds["counts"]
 
 
-def test_one_tick_asks_for_all_fields_in_one_call(asked: Asked) -> None:
+def test_one_tick_asks_for_all_fast_fields_in_one_call(asked: Asked) -> None:
     asked.values()
-    assert asked.library.asked == [("GPU-a", tuple(field.id for field in FIELDS))]
+    asked.library.asked.clear()
+    asked.values(after=1.0)
+    (batch,) = asked.library.asked
+    assert batch == ("GPU-a", (82, 83, 74, 76, 269, 270, 271, 197, 198, 138, 139))
+
+
+def test_a_rate_needs_two_readings_in_a_row(asked: Asked) -> None:
+    none = Absent("error", "no_rate")
+    tx = "pcie_tx_bytes_per_second"
+    assert asked.values()[tx] == none
+    assert asked.values(after=1.0)[tx] == 0.0
+    assert asked.values(after=2.0)[tx] == 0.0
+    assert asked.values(after=30.0)[tx] == none
+    assert asked.values(after=1.0)[tx] == 0.0
+    asked.device.fields[197] = FakeField(5)  # the counter began anew
+    assert asked.values(after=1.0)[tx] == none
+    asked.device.fields[197] = FakeField(code=999)
+    assert asked.values(after=1.0)[tx] == Absent("error", "UNKNOWN")
+    asked.device.fields[197] = FakeField(25)
+    assert asked.values(after=1.0)[tx] == none
+    asked.device.fields[197] = FakeField(125)
+    assert asked.values(after=1.0)[tx] == 100.0
+
+
+def test_a_rate_is_that_of_the_time_that_went_by(asked: Asked) -> None:
+    asked.values()
+    asked.device.fields[197] = FakeField(10**12 + 900)
+    assert asked.values(after=1.5)["pcie_tx_bytes_per_second"] == 600.0
 
 
 def test_a_field_that_fails_leaves_its_neighbours(asked: Asked) -> None:
+    asked.values()
     before = asked.values()
     asked.device.fields[82] = FakeField(code=999)
     after = asked.values()
@@ -135,7 +259,7 @@ def test_an_unsupported_field_is_not_asked_again(asked: Asked, code: int) -> Non
     assert asked.values()["memory_temperature_celsius"] == UNSUPPORTED
     asked.device.fields[82] = FakeField(70, "uiVal")
     assert asked.values()["memory_temperature_celsius"] == UNSUPPORTED
-    assert [82 in ids for _, ids in asked.library.asked] == [True, False]
+    assert [82 in ids for _, ids in asked.library.asked if 83 in ids] == [True, False]
 
 
 @pytest.mark.parametrize("code", [3, 13, 25, 26])
@@ -150,18 +274,21 @@ def test_an_unsupported_call_is_not_made_again(asked: Asked, code: int) -> None:
 def test_a_device_that_supports_no_field_is_asked_for_none(asked: Asked) -> None:
     asked.device.fields.clear()
     for found in (asked.values(), asked.values()):
-        assert {found[field.metric] for field in FIELDS} == {UNSUPPORTED}
+        assert {found[metric] for metric in SERVED_BY_FIELDS} == {UNSUPPORTED}
         assert found["power_watts"] == 612.345
-    assert asked.library.calls[BATCH] == 1
+    assert asked.library.calls[BATCH] == 3  # fast fields, slow ones, the number of links
 
 
 def test_a_batch_that_fails_as_a_whole_is_asked_again(asked: Asked) -> None:
     asked.device.codes[BATCH] = 999
     found = asked.values()
-    assert {found[field.metric] for field in FIELDS} == {Absent("error", "UNKNOWN")}
+    served = SERVED_BY_FIELDS - set(nvlink.ERRORS) - {nvlink.LINKS, *nvlink.TRAFFIC}
+    assert {found[metric] for metric in served} == {Absent("error", "UNKNOWN")}
+    assert not {nvlink.LINKS, *nvlink.TRAFFIC} & set(found)  # which fields they have is not known
     assert found["power_watts"] == 612.345
     asked.device.codes.clear()
-    assert asked.values()["ecc_corrected"] == 0.0
+    found = asked.values()
+    assert (found["ecc_corrected"], found["nvlink_active_links"]) == (0.0, 18.0)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +354,8 @@ def test_an_impossible_value_is_refused_and_counted(
 def test_an_impossible_field_is_refused_and_counted(
     asked: Asked, number: int, told: FakeField
 ) -> None:
-    metric = next(field.metric for field in FIELDS if field.id == number)
+    fields = (*FIELDS, *SLOW_FIELDS)
+    metric = next(field.metric for field in fields if field.ids == (FieldId(number),))
     asked.device.fields[number] = told
     assert asked.values()[metric] == Absent("error", "impossible")
     assert asked.rejected == {("GPU-a", metric): 1}
@@ -297,11 +425,11 @@ def test_reasons_that_are_not_supported_are_not_asked_again(asked: Asked) -> Non
 def test_a_device_that_is_lost_gives_no_reading_at_all(asked: Asked, call: str, code: int) -> None:
     asked.device.codes[call] = code
     with pytest.raises(NvmlFailed) as failed:
-        asked.sampler.sample()
+        asked.sampler.sample(0.0)
     assert failed.value.code == code
 
 
 def test_one_field_that_says_the_device_is_lost_is_enough(asked: Asked) -> None:
     asked.device.fields[4] = FakeField(code=15)
     with pytest.raises(NvmlFailed, match="GPU_IS_LOST"):
-        asked.sampler.sample()
+        asked.sampler.sample(0.0)

@@ -1,0 +1,1 @@
+"""Kubernetes on this host: which pod holds which device, without its API server."""

@@ -1,0 +1,1 @@
+"""What the Linux kernel itself says about a host."""
