@@ -256,6 +256,7 @@ class Agent:
             evidence_age=evidence_age(parts.ledger.last, self._clock.now()),
             certificate_ends=link_.certificate_ends,
             shards=parts.inventory.shards,
+            gauges=parts.spool.gauges(),
         )
 
     def _serve_health(self) -> None:

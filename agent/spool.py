@@ -168,6 +168,13 @@ class Spool:
             "history_words_unwritten": self.words.unwritten,
         }
 
+    def gauges(self) -> dict[str, float]:
+        """Return how much waits and how much may, by name; asked from other threads too."""
+        return {
+            "spool_bytes": float(self._segments.size),
+            "spool_limit_bytes": float(self._segments.most),
+        }
+
     def force(self, paths: list[Path]) -> None:
         """Wait until ``paths`` are on the disk, in any thread; a disk that cannot is told once."""
         try:
