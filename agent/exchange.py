@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
+from ..engine.ranks import stream_key
 from ..proto import decode, encode, refuse
 from ..proto.messages import Freeze, Inventory, Plan, Up1
 from ..proto.pack import BadMessage
@@ -34,6 +35,7 @@ from .succession import Succession
 HEARTBEAT: Final = 5.0  # seconds, unless the aggregator wishes another number
 REPEAT: Final = 30.0  # seconds after which facts that nobody has stored are said again,
 MOST_REPEATED: Final = 100  # but no more at once: they share a bounded queue with block values
+SETTLING: Final = 10.0  # seconds over which hosts begin with history when all come back at once
 PAST_SINCE: Final = 1  # minor version of an aggregator that takes history
 NS: Final = 1_000_000_000
 
@@ -146,7 +148,7 @@ class Exchange:
             self._heartbeat = welcome.heartbeat_seconds
         self._beat_at = 0.0
         self._takes_past = welcome.minor >= PAST_SINCE
-        self._spool.linked()
+        self._spool.linked(SETTLING * stream_key(self._identity.host) / 2.0**64)
         self._repeat_at = self._clock.monotonic() + REPEAT
         yield self._inventory_message()  # ahead of the evidence that follows it
         for _, up2 in sorted(self._ledger.last.items()):

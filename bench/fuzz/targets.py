@@ -47,12 +47,16 @@ from tessera.agent.config import AgentSettings
 from tessera.agent.journal import read_journal
 from tessera.agent.mailbox import Mailbox
 from tessera.agent.packed import unpacked
+from tessera.agent.salvage import salvaged
+from tessera.agent.sealed import read_record
+from tessera.agent.words import Words
 from tessera.agent.workload import Workload
 from tessera.aggregator.config import AggregatorSettings
 from tessera.lab.corpus import read_bundle
 from tessera.proto import decode, decode_plan
 from tessera.proto.baseline_file import BadBaseline, read_baseline
 from tessera.proto.pack import BadMessage
+from tessera.proto.past import check_past
 from tessera.proto.schema import ingest
 from tessera.settings.certificate import NoCertificate, read_certificate
 from tessera.settings.load import BadSettings, load
@@ -106,6 +110,9 @@ def _all() -> Iterator[Target]:
     yield Target("events", _recording("events.json"), (BadRecording,))
     yield Target("truth", _recording("truth.json"), (BadRecording,))
     yield Target("journal", _file("journal", lambda p: list(read_journal(p))), (ValueError,))
+    yield Target("salvage", lambda data, _: list(salvaged(data)), ())
+    yield Target("sealed", lambda data, _: read_record(data), (ValueError,))
+    yield Target("words", _words, ())
     yield Target("snapshot", lambda data, _: unpacked(data), (ValueError,))
     yield Target("baseline", lambda data, _: read_baseline(data), (BadBaseline,))
     yield Target("datagram", _datagram, (datagram.BadDatagram,))
@@ -147,6 +154,17 @@ def _recording(name: str) -> Parse:
         return read_truth(folder) if name == "truth.json" else read_recording(folder)
 
     return parse
+
+
+def _words(data: bytes, folder: Path) -> object:
+    (folder / "words-0000000001").write_bytes(data)
+    words = Words(folder, 1 << 16)
+    words.load(1)
+    words.begin()
+    words.say("fact", b"")
+    words.close()
+    (folder / "words-0000000002").unlink()
+    return None
 
 
 def _identity(data: bytes, folder: Path) -> object:
@@ -242,6 +260,9 @@ def _from_agent(data: bytes, _folder: Path) -> object:
         return decode.up1(message.up1, "host-0", (ROWS, COLUMNS))
     if kind == "up2":
         return decode.up2(message.up2, "host-0", (ROWS, COLUMNS))
+    if kind == "history":
+        for block in message.history.blocks:
+            check_past(block, (ROWS, COLUMNS))
     if kind == "raw_ticks":
         return decode.raw_ticks(message.raw_ticks)
     return None

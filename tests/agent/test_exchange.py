@@ -10,7 +10,7 @@ from tessera.adapters.base import Event
 from tessera.adapters.catalogue import default_catalogue
 from tessera.agent.checkpoint import Checkpoints
 from tessera.agent.events import Events
-from tessera.agent.exchange import MOST_REPEATED, PAST_SINCE, Desk, Exchange
+from tessera.agent.exchange import MOST_REPEATED, PAST_SINCE, SETTLING, Desk, Exchange
 from tessera.agent.facts import Facts
 from tessera.agent.fold import Block
 from tessera.agent.identity import Identity
@@ -261,6 +261,10 @@ def with_past(
     exchange.follow()
     spool.seal(Block(RUNG, 12, x), live=False)
     assert len(list(exchange.greeting(ingest.Welcome(minor=minor)))) >= 1
+    assert spool.waiting == 2
+    exchange.send_past()
+    assert sent == []  # other hosts have come back too, and what is live goes first
+    clock.advance(SETTLING)
     return exchange, spool, sent
 
 
