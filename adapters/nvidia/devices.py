@@ -95,7 +95,8 @@ class NvmlSource:
     def doing(self) -> str:
         """The vendor's call that has not returned yet and its device; "" between calls."""
         thread, uuid = self._at_work
-        return f"{under_way(thread)} {uuid}".strip() if under_way(thread) else ""
+        call = under_way(thread)
+        return f"{call} {uuid}".strip() if call else ""
 
     @property
     def reasons(self) -> Mapping[str, int]:
@@ -140,7 +141,7 @@ class NvmlSource:
             self._at_work = (thread, uuid)
             readings += device.read(at, profiling=self._profiling)
             device.tell(self._conditions, at)
-        self._tell_of_the_driver(at)
+        self._tell_of_the_host(at)
         if self._xids is not None:
             readings += self._xids.readings(at)
         return readings
@@ -246,8 +247,12 @@ class NvmlSource:
             return []
         return devices
 
-    def _tell_of_the_driver(self, at: float) -> None:
-        codes = {device.code for device in self._devices.values()}
-        absent = codes & DOWN - {1, REPLACED}
+    def _tell_of_the_host(self, at: float) -> None:
+        """Give the conditions what belongs to no device: no driver, devices without a name."""
+        codes = [device.code for device in self._devices.values() if device.code]
+        absent = set(codes) & DOWN - {1, REPLACED}
         detail = ", ".join(map(name_of, sorted(absent)))
         self._conditions.down(at, down=bool(absent), detail=detail)
+        strangers = len(self.unnamed) > len(codes)  # of those known some may be lost by name
+        told = ", ".join(f"device {index}: {code}" for index, code in self.unnamed.items())
+        self._conditions.lost("", at, lost=strangers, detail=told)
