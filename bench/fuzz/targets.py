@@ -3,6 +3,7 @@
 Apart from what makes the bytes, because two engines do that: random changes, and coverage.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +16,14 @@ from google.protobuf.message import DecodeError
 from tessera.adapters.base import Shard
 from tessera.adapters.catalogue import BadDocument, read_catalogue
 from tessera.adapters.exposition import BadExposition, parse
+from tessera.adapters.jobs import jobs_of
+from tessera.adapters.kubernetes import pod_resources_pb2
+from tessera.adapters.kubernetes.pod_resources import held_of
 from tessera.adapters.linux.kmsg import parse as parse_record
+from tessera.adapters.neuron import sysfs
+from tessera.adapters.neuron.documents import Documents
+from tessera.adapters.neuron.report import BadReport, parse_report
+from tessera.adapters.neuron.tally import Tally
 from tessera.adapters.nvidia.dcgm_facts import Conditions
 from tessera.adapters.nvidia.dcgm_page import devices_of
 from tessera.adapters.nvidia.dcgm_values import Values
@@ -23,6 +31,9 @@ from tessera.adapters.nvidia.nvrm import Reader
 from tessera.adapters.nvidia.xid import classify, read_xids
 from tessera.adapters.recording import BadRecording
 from tessera.adapters.recording_read import read_recording, read_truth
+from tessera.adapters.slurm import show
+from tessera.adapters.slurm.hostlist import BadHostlist
+from tessera.adapters.slurm.wiring import parse_wiring
 from tessera.adapters.topology.model import BadTopology
 from tessera.adapters.topology.static import read_topology
 from tessera.adapters.tpu import tpu_metric_service_pb2
@@ -108,6 +119,11 @@ def _all() -> Iterator[Target]:
     yield Target("xid-classes", _file("xids.toml", read_xids), document)
     yield Target("kernel-log", _kernel_log, ())
     yield Target("certificate", _certificate, (NoCertificate,))
+    yield Target("neuron-monitor", _neuron_monitor, (BadReport,))
+    yield Target("neuron-files", _neuron_files, ())
+    yield Target("pod-resources", _pod_resources, (DecodeError,))
+    yield Target("slurm-json", _slurm_json, (show.BadShow, ValueError, RecursionError))
+    yield Target("slurm-text", _slurm_text, (BadHostlist,))
     yield Target("from-agent", _from_agent, (BadMessage, DecodeError))
     yield Target("from-aggregator", _from_aggregator, (BadMessage, DecodeError))
 
@@ -186,6 +202,35 @@ def _kernel_log(data: bytes, _folder: Path) -> object:
 
 def _certificate(data: bytes, _folder: Path) -> object:
     return read_certificate(DER_cert_to_PEM_cert(data).encode())
+
+
+def _neuron_monitor(data: bytes, _folder: Path) -> object:
+    """Read a stream as the source does, to its values."""
+    tally = Tally()
+    for at, document in enumerate(Documents().feed(data)):
+        tally.take(parse_report(document), float(at))
+    return tally.fresh()
+
+
+def _neuron_files(data: bytes, _folder: Path) -> object:
+    text = _text(data)
+    return sysfs.parse_power(text), sysfs.parse_indices(text), sysfs.parse_components(text)
+
+
+def _pod_resources(data: bytes, _folder: Path) -> object:
+    listed = pod_resources_pb2.ListPodResourcesResponse.FromString(data)
+    return jobs_of(tuple(held_of(listed, cores=8)), ("gpu-0", "gpu-1"))
+
+
+def _slurm_json(data: bytes, _folder: Path) -> object:
+    answer = json.loads(data)
+    jobs = show.parse_jobs(answer)
+    return show.parse_nodes(answer), jobs_of(show.held_by(jobs, "acc-07", whole=True), ("gpu-0",))
+
+
+def _slurm_text(data: bytes, _folder: Path) -> object:
+    text = _text(data)
+    return show.parse_node_text(text), parse_wiring(text)
 
 
 def _from_agent(data: bytes, _folder: Path) -> object:
