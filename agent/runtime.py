@@ -253,10 +253,11 @@ class Agent:
         )
         if keeper is None:
             return vitals
+        parts = self._parts
         return replace(
             vitals,
             evidence_age=evidence_age(parts.ledger.last, self._clock.now()),
-            certificate_ends=link_.certificate_ends,
+            certificate_ends=self.uplink.certificate_ends,
             shards=parts.exchange.inventory.shards,
             gauges=parts.spool.gauges(),
         )
