@@ -86,7 +86,17 @@ def inventories(draw: st.DrawFn) -> Inventory:
     some = st.tuples(*([texts] * len(metrics))).filter(any) if metrics else st.just(())
     rows = draw(st.lists(shards, max_size=4, unique_by=lambda row: row.id))
     units = draw(st.one_of(st.just(()), some))
-    return Inventory(draw(names), draw(versions), tuple(rows), metrics, units, draw(texts))
+    times = st.floats(0.0, 3600.0)
+    seldom = st.tuples(*([times] * len(metrics))).filter(any) if metrics else st.just(())
+    return Inventory(
+        draw(names),
+        draw(versions),
+        tuple(rows),
+        metrics,
+        units,
+        draw(texts),
+        refreshes=draw(st.one_of(st.just(()), seldom)),
+    )
 
 
 held_rows = st.builds(
