@@ -20,6 +20,7 @@ from .identity import Identity
 from .packed import packed, unpacked
 
 INVENTORY: Final = "inventory"  # the file in the agent's folder
+_USUAL: Final = 1.0  # seconds that a catalogue's row says of a source that is new at each tick
 NO_WAYS: Final[Mapping[str, str]] = MappingProxyType({})
 _CLASSES: Final = named(Inventory, ShardRow, PathNode)
 
@@ -119,7 +120,15 @@ def survey(  # noqa: PLR0913, PLR0917 - one parameter for each thing that it tel
         boot_id=identity.boot_id,
         interval=interval,
         schemas=tuple(_schema(metric, ways) for metric in rows),
+        refreshes=_refreshes(rows, interval),
     )
+
+
+def _refreshes(rows: Sequence[Metric], interval: float) -> tuple[float, ...]:
+    """Return how seldom each is new, 0 for those of each tick; nothing where all of them are."""
+    usual = max(interval, _USUAL)
+    found = tuple(row.refresh if row.refresh > usual else 0.0 for row in rows)
+    return found if any(found) else ()
 
 
 def ways_of(sources: Iterable[CounterSource]) -> Mapping[str, str]:

@@ -41,14 +41,17 @@ def inventory(message: Inventory, *, former: bool = False) -> ingest.Inventory:
     """
     units = message.units or ("",) * len(message.metrics)
     schemas = message.schemas or ("",) * len(message.metrics)
+    refreshes = message.refreshes or (0.0,) * len(message.metrics)
     return ingest.Inventory(
         host=message.host,
         version=message.version,
         shards=[_shard(row) for row in message.shards],
         streams=[
-            ingest.StreamRow(metric=metric, score=score, unit=unit, schema=schema)
-            for (metric, score), unit, schema in zip(
-                map(split, message.metrics), units, schemas, strict=True
+            ingest.StreamRow(
+                metric=metric, score=score, unit=unit, schema=schema, refresh_seconds=refresh
+            )
+            for (metric, score), unit, schema, refresh in zip(
+                map(split, message.metrics), units, schemas, refreshes, strict=True
             )
         ],
         boot_id=message.boot_id,

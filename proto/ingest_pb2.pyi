@@ -323,12 +323,15 @@ class StreamRow(google.protobuf.message.Message):
     SCORE_FIELD_NUMBER: builtins.int
     UNIT_FIELD_NUMBER: builtins.int
     SCHEMA_FIELD_NUMBER: builtins.int
+    REFRESH_SECONDS_FIELD_NUMBER: builtins.int
     metric: builtins.str
     score: builtins.str
     """"mean", "spread", "oscillation", "spike" or "joint" """
     unit: builtins.str
     schema: builtins.str
     """how it is read and judged, one line; another one is another measure"""
+    refresh_seconds: builtins.float
+    """between two values, where its source is slower than the interval"""
     def __init__(
         self,
         *,
@@ -336,8 +339,9 @@ class StreamRow(google.protobuf.message.Message):
         score: builtins.str = ...,
         unit: builtins.str = ...,
         schema: builtins.str = ...,
+        refresh_seconds: builtins.float = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["metric", b"metric", "schema", b"schema", "score", b"score", "unit", b"unit"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["metric", b"metric", "refresh_seconds", b"refresh_seconds", "schema", b"schema", "score", b"score", "unit", b"unit"]) -> None: ...
 
 global___StreamRow = StreamRow
 

@@ -50,7 +50,8 @@ class Inventory:
     ``metrics`` are the names of the columns: of a metric that is read, which is a column of its
     own, or that and a score of it behind a slash. ``units`` are theirs; ``interval`` s lie between
     two readings. ``schemas`` say in a line how each is read and judged: what is said otherwise is
-    another measure.
+    another measure. ``refreshes`` are the seconds between two values of each whose source is slower
+    than that, 0 for the others.
     """
 
     host: str
@@ -61,6 +62,7 @@ class Inventory:
     boot_id: str = ""
     interval: float = 1.0
     schemas: tuple[str, ...] = ()
+    refreshes: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

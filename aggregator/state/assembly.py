@@ -123,7 +123,8 @@ class Assembly:
 
 def _same(one: Inventory, other: Inventory) -> bool:
     """Say whether two inventories make the same rows and columns of a fleet."""
-    return same_rows(one, other) and one.interval == other.interval
+    pace = (one.interval, one.refreshes)
+    return same_rows(one, other) and pace == (other.interval, other.refreshes)
 
 
 def same_rows(one: Inventory, other: Inventory) -> bool:

@@ -87,8 +87,17 @@ def inventories(draw: st.DrawFn) -> Inventory:
     rows = draw(st.lists(shards, max_size=4, unique_by=lambda row: row.id))
     units = draw(st.one_of(st.just(()), some))
     schemas = draw(st.one_of(st.just(()), some))
+    times = st.floats(0.0, 3600.0)
+    seldom = st.tuples(*([times] * len(metrics))).filter(any) if metrics else st.just(())
     return Inventory(
-        draw(names), draw(versions), tuple(rows), metrics, units, draw(texts), schemas=schemas
+        draw(names),
+        draw(versions),
+        tuple(rows),
+        metrics,
+        units,
+        draw(texts),
+        refreshes=draw(st.one_of(st.just(()), seldom)),
+        schemas=schemas,
     )
 
 
