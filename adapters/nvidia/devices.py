@@ -155,7 +155,7 @@ class NvmlSource:
     def resume(self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool) -> None:
         """Take up the facts that a former process told, as ``Resuming`` says."""
         told = tuple(standing)
-        self._jointly.resume("counters", self._conditions.resume(told))
+        self._jointly.resume("counters", self._conditions.resume(told, rebooted=rebooted))
         if self._xids is not None:
             ours = self._xids.resume(told, at, rebooted=rebooted)
             self._jointly.resume("events", ours)

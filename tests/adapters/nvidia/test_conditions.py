@@ -121,3 +121,32 @@ def test_the_source_tells_what_its_devices_show(library: FakeLibrary) -> None:
     details = {fact.shard: fact.detail for fact in found}
     assert details["GPU-3"] == "degraded_bandwidth"
     assert details["GPU-5"] == "GPU_IS_LOST"
+
+
+def test_memory_errors_told_by_a_former_process_end_with_the_count_alone() -> None:
+    conditions = Conditions()
+    conditions.resume([("GPU-a", "ecc_uncorrected")], rebooted=False)
+    for at in range(0, 300, 10):
+        assert counted(conditions, float(at), ecc_uncorrected=4.0) == []
+    assert counted(conditions, 300.0, ecc_uncorrected=0.0) == []
+    assert counted(conditions, 360.0, ecc_uncorrected=0.0) == [("ecc_uncorrected", False)]
+
+
+def test_a_link_that_had_shrunk_before_the_start_is_narrow_until_it_is_like_its_neighbours() -> (
+    None
+):
+    conditions, ended = Conditions(), []
+    conditions.resume([("GPU-a", "pcie_link_width")], rebooted=False)
+    for at in range(0, 600, 10):
+        width = 8.0 if at < 300 else 16.0
+        conditions.counted("GPU-a", float(at), {"pcie_link_width": width}, BUSY)
+        conditions.counted("GPU-b", float(at), {"pcie_link_width": 16.0}, BUSY)
+        ended += [(fact.shard, fact.at, fact.stands) for fact in conditions.news()]
+    assert ended == [("GPU-a", 360.0, False)]
+
+
+def test_a_boot_ends_what_was_known_of_a_link() -> None:
+    conditions = Conditions()
+    conditions.resume([("GPU-a", "pcie_link_width")], rebooted=True)
+    told_ = [counted(conditions, float(at), pcie_link_width=8.0) for at in range(0, 70, 10)]
+    assert told_ == [*[[]] * 6, [("pcie_link_width", False)]]
