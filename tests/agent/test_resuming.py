@@ -9,7 +9,6 @@ from tessera.adapters.base import CounterSource
 from tessera.adapters.nvidia.devices import NvmlSource
 from tessera.adapters.nvidia.fake_device import FakeDevice, FakeField
 from tessera.adapters.nvidia.fake_library import FakeLibrary, installed
-from tessera.agent.runtime import Agent
 from tessera.settings.clock import ManualClock
 
 from .hosts import STARTED, driven, ticks
@@ -21,7 +20,6 @@ async def standing(
     folder: Path, clock: ManualClock, count: int, source: CounterSource | None = None
 ) -> set[tuple[str, str]]:
     """Return the facts that stand when an agent on ``folder`` has taken ``count`` ticks."""
-    agent: Agent
     async with driven(NOWHERE, folder, clock, source or NvmlSource()) as agent:
         await ticks(agent, clock, count)
         return set(agent.facts.told)
@@ -47,7 +45,7 @@ async def test_a_device_that_came_back_while_nobody_looked_is_lost_no_more(tmp_p
 
 @pytest.mark.parametrize("reloaded", [False, True])
 async def test_uncorrected_errors_outlive_a_new_agent_and_not_a_new_driver(
-    tmp_path: Path, reloaded: bool
+    tmp_path: Path, *, reloaded: bool
 ) -> None:
     clock, library = ManualClock(STARTED), eight()
     fields = library.devices[5].fields

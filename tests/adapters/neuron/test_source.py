@@ -11,6 +11,7 @@ from tessera.adapters.base import (
     Identified,
     Reading,
     Rejecting,
+    Resuming,
     SourceUnavailable,
     Witness,
 )
@@ -301,6 +302,19 @@ def test_a_lost_device_is_a_fact_and_its_neighbours_go_on(root: Path) -> None:
     assert values(source.read(BEGAN + 2))[FIRST, "ecc_corrected"] == 0.0
     source.facts(BEGAN + 2)
     assert [(f.code, f.stands) for f in source.facts(BEGAN + 62)] == [("device_lost", False)]
+
+
+def test_facts_of_a_former_process_end_a_minute_after_they_are_so_no_more(root: Path) -> None:
+    source = opened(root)
+    assert isinstance(source, Resuming)
+    codes = ("ecc_uncorrected", "unhealthy_hbm", "device_lost", "driver_unresponsive")
+    source.resume([(FIRST, code) for code in codes], BEGAN, rebooted=False)
+    change(root, 0, "unhealthy_components", "\n")
+    ended = []
+    for at in range(62):
+        source.read(BEGAN + at)
+        ended += source.facts(BEGAN + at)
+    assert {(f.code, f.stands) for f in ended} == {(code, False) for code in codes[:3]}
 
 
 def test_a_driver_that_is_gone_is_one_fact_of_the_host(root: Path) -> None:
