@@ -3,7 +3,7 @@
 Apart from reading them, because these need no statistics and must not wait for any.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Final
@@ -99,6 +99,11 @@ class Conditions:
     def lost(self, uuid: str, at: float, *, lost: bool | None, detail: str = "") -> None:
         """Take whether a device is gone; None: the driver is down and cannot say."""
         self._standing.see(uuid, "device_lost", at, holds=lost, detail=detail)
+
+    def nameless(self, at: float, lost: Sequence[str]) -> None:
+        """Take the devices that were lost before they could say who they are: of the host."""
+        holds, detail = bool(lost), ", ".join(lost)
+        self._standing.see("", "device_lost", at, holds=holds, after=TWICE, detail=detail)
 
     def down(self, at: float, *, down: bool, detail: str = "") -> None:
         """Take whether the driver is gone beneath a source that had it: a fact of the host."""

@@ -1,8 +1,8 @@
 from tessera.adapters.base import Fact
 from tessera.adapters.nvidia.conditions import Conditions
 from tessera.adapters.nvidia.devices import NvmlSource
-from tessera.adapters.nvidia.fake_device import FakeFabric, FakeField
-from tessera.adapters.nvidia.fake_library import FakeLibrary
+from tessera.adapters.nvidia.fake_device import FakeDevice, FakeFabric, FakeField
+from tessera.adapters.nvidia.fake_library import FakeLibrary, installed
 
 BUSY, IDLE = 0, 1
 
@@ -150,3 +150,15 @@ def test_a_boot_ends_what_was_known_of_a_link() -> None:
     conditions.resume([("GPU-a", "pcie_link_width")], rebooted=True)
     told_ = [counted(conditions, float(at), pcie_link_width=8.0) for at in range(0, 70, 10)]
     assert told_ == [*[[]] * 6, [("pcie_link_width", False)]]
+
+
+def test_a_fabric_that_goes_down_has_not_become_well() -> None:
+    library = FakeLibrary([FakeDevice("GPU-a", fabric=FakeFabric(health=0x9A))])
+    source, facts = NvmlSource(), list[Fact]()
+    with installed(library):
+        source.shards()
+        for at in range(100):
+            source.read(float(at))
+            facts += source.facts(float(at))
+            library.devices[0].fabric = FakeFabric(state=2, health=0)
+        assert [(fact.code, fact.stands) for fact in facts] == [("fabric_unhealthy", True)]

@@ -398,8 +398,8 @@ def test_a_storm_is_counted_to_the_last_and_never_holds_a_tick_up(
         return take(self, seen, log_is_read=log_is_read)
 
     monkeypatch.setattr(Sightings, "take", counted)
-    storm = {("GPU-1", calls.XID, code, None): (AT, 200_000) for code in (13, 79)}
-    host.events._errors.update(storm)  # noqa: SLF001  faster than a driver could tell them
+    for code in (13, 79):  # faster than a driver could tell them
+        host.events._errors["GPU-1", calls.XID, code, None] = AT, 200_000  # noqa: SLF001  as above
     assert host.counts() == {"GPU-0": 0.0, "GPU-1": 200_000.0, "GPU-2": 0.0}
     assert codes(host.facts()) == [("GPU-1", "xid_79", True)]
     assert taken <= 10_000
