@@ -149,6 +149,19 @@ class Identified(Protocol):
 
 
 @runtime_checkable
+class Schematic(Protocol):
+    """A source that reads a metric in several ways, whose numbers are not to be compared."""
+
+    @property
+    def schemas(self) -> Mapping[str, str]:
+        """A few words by metric on how it is read since the last call of ``shards``.
+
+        Other words for the same metric end its evidence. Metrics read in one way are left out.
+        """
+        ...
+
+
+@runtime_checkable
 class Rejecting(Protocol):
     """A source that refuses values which no device can have."""
 

@@ -210,8 +210,10 @@ def _refuse_classes(overlay: Path | None) -> None:
 
 
 def _refuse_bad_tls(settings: AgentSettings) -> None:
+    clock = SystemClock()
+    start_logs(sys.stderr, clock, layout=settings.log_layout, level=settings.log_level)
     try:
-        link_tls(settings, SystemClock())
+        link_tls(settings, clock)
     except BadTls as bad:
         raise Refused(str(bad)) from None
 

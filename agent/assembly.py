@@ -3,7 +3,7 @@
 Apart from the runtime, which says when each part is called: this happens once, at the start.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -13,8 +13,7 @@ import structlog
 
 from .. import __version__
 from ..adapters.base import CounterSource
-from ..adapters.catalogue import Catalogue, default_catalogue
-from ..adapters.metric import JOINT, Metric
+from ..adapters.catalogue import default_catalogue
 from ..proto.baseline_file import BadBaseline, load_baseline
 from ..proto.messages import Inventory
 from ..settings.address import is_loopback
@@ -28,23 +27,17 @@ from .events import Events
 from .exchange import Desk, Exchange
 from .facts import Facts
 from .identity import Identity, identify
-from .intake import Intake
 from .inventory import (
     INVENTORY,
     Named,
-    Placed,
-    catalogue_of,
-    columns_of,
     interval_of,
-    intervals_of,
     judged_metrics,
-    pushed_of,
-    survey,
-    with_jobs,
+    metrics_before,
     with_version,
     yielded,
 )
 from .ledger import Ledger, open_ledger
+from .resurvey import Resurvey, Surveyed, Surveyor
 from .ring import Ring
 from .sampler import Sample, Sampler
 from .spool import Spool
@@ -63,11 +56,9 @@ class Parts:
     """A started agent's parts."""
 
     identity: Identity
-    inventory: Inventory
     ledger: Ledger
-    intake: Intake
-    ring: Ring
     exchange: Exchange
+    resurvey: Resurvey
     spool: Spool
     first: Sample  # what the sources said when they were asked for their metrics
 
@@ -89,33 +80,43 @@ async def assemble(  # noqa: PLR0913 - one parameter for each thing that is not 
     """
     identity = identify(settings.host, random)
     there = [shard for source in sources for shard in source.shards()]
-    for source in sources:
-        if isinstance(source, Placed):
-            source.place(there)
-    shards = with_jobs(there, sources)  # after: who knows jobs may know them by a device's number
     interval = interval_of(sources, settings.tick_seconds)
     shipped = replace(default_catalogue(), scores=settings.scores)
-    first = await sampler.ask(clock.now())
-    read = _metrics(sources, first, catalogue_of(sources, shipped))
-    metrics = columns_of(read, interval, jointly=JOINT in settings.scores)
     said = Named(settings.job, settings.role, settings.sku)
+    surveyor = Surveyor(identity, sources, said, shipped, interval)
+    surveyor.place(there)
+    first = await sampler.ask(clock.now())
+    names = yielded(first.readings, sources)
+    _refuse_nothing(names, surveyor)
     try:
-        found = survey(identity, shards, metrics, said, interval)
+        found = surveyor.of(there, names | metrics_before(folder.path / INVENTORY, there))
     except ValueError as bad:
         raise BadStart(str(bad)) from None
-    inventory, ledger = _take_up(found, folder, clock.now(), _warm(settings.baseline, found))
-    ids = tuple(shard.id for shard in inventory.shards)
-    intake = Intake(ids, metrics, interval, intervals_of(metrics, interval, pushed_of(sources)))
-    ring = Ring(ids, intake.read)
+    warm = _warm(settings.baseline, found.inventory)
+    inventory, ledger = _take_up(found.inventory, folder, clock.now(), warm)
     spool = Spool(folder.path, settings.spool_bytes, clock.monotonic)
     try:
         spool.load(clock.now(), facts, events)
     except OSError as fault:
         raise unwritable(folder.path, fault) from None
+    now = surveyor.again(ledger.evidence.inventory)
+    intake = now.intake()
+    ring = Ring(tuple(shard.id for shard in now.inventory.shards), intake.read)
     desk = Desk(ledger, intake, ring, facts, events, spool)
-    exchange = Exchange(identity, inventory, desk, clock, __version__)
+    before = ledger.evidence.inventory
+    exchange = Exchange(identity, before, desk, clock, __version__)
+    if inventory is not before:
+        exchange.announce(replace(found, inventory=inventory))
     exchange.follow()
-    return Parts(identity, inventory, ledger, intake, ring, exchange, spool, first)
+    return Parts(identity, ledger, exchange, Resurvey(surveyor, clock, found), spool, first)
+
+
+def numbered(found: Surveyed, folder: Path, above: int) -> Surveyed:
+    """Return ``found`` with its version, larger than ``above``; raise ``OSError`` where it fails.
+
+    It is in the ``folder`` then: no version means two things, however often this is killed.
+    """
+    return replace(found, inventory=with_version(found.inventory, folder / INVENTORY, above))
 
 
 def link(
@@ -144,17 +145,12 @@ def link_tls(settings: AgentSettings, clock: Clock) -> Tls | None:
     )
 
 
-def _metrics(
-    sources: Sequence[CounterSource], sample: Sample, catalogue: Catalogue
-) -> tuple[Metric, ...]:
-    """Return what the sources yield that can be judged, by what they said first."""
-    names = yielded(sample.readings, sources)
-    metrics = judged_metrics(names, catalogue)
-    if not metrics:
-        who = ", ".join(source.name for source in sources) or "no source"
+def _refuse_nothing(names: Collection[str], surveyor: Surveyor) -> None:
+    """Raise ``BadStart`` where nothing that the sources yield by now can be judged."""
+    if not judged_metrics(names, surveyor.catalogue):
+        who = ", ".join(source.name for source in surveyor.sources) or "no source"
         message = f"{who}: nothing that can be judged now; see tessera-agent check"
         raise BadStart(message)
-    return metrics
 
 
 def _warm(path: Path | None, inventory: Inventory) -> Warm | None:
@@ -171,10 +167,14 @@ def _warm(path: Path | None, inventory: Inventory) -> Warm | None:
 def _take_up(
     found: Inventory, folder: Folder, now: float, warm: Warm | None
 ) -> tuple[Inventory, Ledger]:
-    """Return the inventory with its version, and the evidence that belongs to it."""
+    """Return the inventory with its version, and the evidence: of it, or still of one before."""
+    file = folder.path / INVENTORY
     try:
-        inventory = with_version(found, folder.path / INVENTORY)
+        inventory = with_version(found, file)
         ledger = open_ledger(Checkpoints(folder.path), inventory, now, warm)
+        before = ledger.evidence.inventory
+        if before is not inventory:
+            inventory = with_version(found, file, above=before.version)
         ledger.begin()
     except OSError as fault:
         raise unwritable(folder.path, fault) from None

@@ -4,7 +4,10 @@ Apart from facts, which stand until they end: an event is a moment, and each one
 """
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import Final
+
+from google.protobuf.message import DecodeError
 
 from ..adapters.base import Event
 from ..proto.schema import ingest
@@ -32,7 +35,8 @@ class Events:
         self._words = words
         self._last = words.said["event"].last
         for number, data in words.said["event"].waiting.items():
-            self._waiting[number] = ingest.Event.FromString(data)
+            with suppress(DecodeError):  # of a later version
+                self._waiting[number] = ingest.Event.FromString(data)
 
     def say(self, event: Event) -> ingest.Event:
         """Return the message of ``event``, and keep it."""

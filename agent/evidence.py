@@ -16,12 +16,14 @@ from ..engine.arrays import Ints
 from ..engine.joint_rows import Together
 from ..engine.knowledge import Knowledge
 from ..engine.outcome import Summary
+from ..engine.peers import FEWEST
 from ..engine.ranks import stream_key
 from ..engine.streams import Streams
 from ..engine.watch import Hold, Lead, hold_at
 from ..proto.messages import Down, Inventory, Plan, Up1, Up2
 from .fold import Block
 from .report import report
+from .succession import Succession
 from .warm import Asked, Warm
 
 Float32s = npt.NDArray[np.float32]
@@ -88,14 +90,37 @@ class Evidence:
 
         Raises ``ValueError`` for a plan that leaves out a shard of this host; the former stays.
         """
-        unknown = [s.id for s in self.inventory.shards if s.id not in plan.groups]
-        if unknown:
-            message = f"plan {plan.id} does not know shard {unknown[0]} of {self.inventory.host}"
-            raise ValueError(message)
+        self._refuse_stranger(self.inventory, plan)
         if self.plan is not None and plan.id <= self.plan.id:
             return  # repeated, or overtaken on its way
         self._pending.append(plan)
         self._drop_obeyed()
+
+    def follow(self, inventory: Inventory, plan: Plan) -> None:
+        """Let rows and columns be those of ``inventory``, for which ``plan`` was made; adopt it.
+
+        Streams of what is the same go on as they are; the others begin with their plan. Raises
+        ``ValueError`` for a plan that leaves out one of the shards; nothing is changed then.
+        """
+        self._refuse_stranger(inventory, plan)
+        move = Succession.of(self.inventory, inventory)
+        self.inventory, self._shape = inventory, move.shape
+        for rung, state in self._rungs.items():
+            streams = self._streams(rung, plan)  # which knows the bad side of what is new
+            streams.inherit(state.streams, move.place)
+            kept, now = move.rows >= 0, move.rows[move.rows >= 0]
+            groups = [""] * move.shape[0]  # of new rows no summary comes before their plan
+            for row, group in zip(now.tolist(), state.groups[kept].tolist(), strict=True):
+                groups[row] = group
+            needed = np.full((2, move.shape[0]), FEWEST, dtype=np.int64)
+            born = np.zeros(move.shape[0], dtype=np.int64)
+            needed[:, now], born[now] = state.needed[:, kept], state.born[kept]
+            state.streams, state.groups = streams, np.array(groups, dtype=np.str_)
+            state.needed, state.born = needed, born
+            state.waiting = {block: move.table(x) for block, x in state.waiting.items()}
+        if self._warm is not None:
+            self._warm.follow(move)
+        self.adopt(plan)
 
     def asks_for(self, rung: int, block: int) -> bool:
         """Say whether a plan asks for the block already: a new rung has a first one."""
@@ -192,6 +217,12 @@ class Evidence:
         self._rungs[rung] = state
         return state
 
+    def _refuse_stranger(self, inventory: Inventory, plan: Plan) -> None:
+        unknown = [s.id for s in inventory.shards if s.id not in plan.groups]
+        if unknown:
+            message = f"plan {plan.id} does not know shard {unknown[0]} of {inventory.host}"
+            raise ValueError(message)
+
     def _drop_obeyed(self) -> None:
         """Forget plans that no rung still waits to obey; the newest is always kept."""
         newest = self._pending[-1]
@@ -200,13 +231,14 @@ class Evidence:
         self._pending = [p for p in self._pending if p.id >= least or p is newest]
 
     def _groups(self, plan: Plan) -> npt.NDArray[np.str_]:
-        return np.array([plan.groups[s.id] for s in self.inventory.shards], dtype=np.str_)
+        """Return each row's peer group, "" of a row that is newer than ``plan``."""
+        return np.array([plan.groups.get(s.id, "") for s in self.inventory.shards], dtype=np.str_)
 
     def _born(self, plan: Plan) -> Ints:
         return np.array([plan.born.get(s.id, 0) for s in self.inventory.shards], dtype=np.int64)
 
     def _needed(self, plan: Plan) -> Ints:
-        needed = [plan.needed[plan.groups[s.id]] for s in self.inventory.shards]
+        needed = [plan.needed.get(group, (FEWEST, FEWEST)) for group in self._groups(plan).tolist()]
         return np.array(needed, dtype=np.int64).reshape(-1, 2).T
 
     def _streams(self, rung: int, plan: Plan) -> Streams:
@@ -227,7 +259,7 @@ class Evidence:
     def _adopt_change(self, rung: int, streams: Streams, plan: Plan) -> None:
         phi, kappa = np.full((2, *self._shape), np.nan)
         epoch = np.full(self._shape, -1, dtype=np.int64)
-        pools = np.array([plan.pools[s.id] for s in self.inventory.shards])
+        pools = np.array([plan.pools.get(s.id, "") for s in self.inventory.shards])
         for cell in (c for c in plan.change if c.rung == rung):
             if cell.metric not in self.inventory.metrics:
                 continue
@@ -245,7 +277,7 @@ class Evidence:
     def _adopt_level(self, rung: int, streams: Streams, plan: Plan) -> None:
         margin, largest = np.full((2, *self._shape), np.nan)
         epoch = np.full(self._shape, -1, dtype=np.int64)
-        groups = np.array([plan.groups[s.id] for s in self.inventory.shards])
+        groups = self._groups(plan)
         for cell in (v for v in plan.level if v.rung == rung):
             if cell.metric not in self.inventory.metrics:
                 continue
@@ -282,9 +314,13 @@ class Evidence:
         streams.adopt_counts(odds, self._own_epochs(epoch, plan))
 
     def _own_epochs(self, epoch: Ints, plan: Plan) -> Ints:
-        """Return the streams' epochs (S, M): their cell's, or their shard's where that is later."""
-        own = np.array([plan.epochs.get(s.id, 0) for s in self.inventory.shards], dtype=np.int64)
-        return np.where(epoch >= 0, np.maximum(epoch, own[:, None]), epoch)
+        """Return the streams' epochs (S, M): the latest of cell's, shard's and their own."""
+        own = np.zeros(self._shape, dtype=np.int64)
+        for i, shard in enumerate(self.inventory.shards):
+            of_columns = plan.metric_epochs.get(shard.id, {})
+            own[i] = [of_columns.get(metric, 0) for metric in self.inventory.metrics]
+            own[i] = np.maximum(own[i], plan.epochs.get(shard.id, 0))
+        return np.where(epoch >= 0, np.maximum(epoch, own), epoch)
 
     def _summary(self, downs: Sequence[Down], groups: npt.NDArray[np.str_]) -> Summary:
         """Return what each row's own group sent, row by row; a group that sent nothing has none."""

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
+from ..engine.ranks import stream_key
 from ..proto import decode, encode, refuse
-from ..proto.messages import Freeze, Inventory, Up1
+from ..proto.messages import Freeze, Inventory, Plan, Up1
 from ..proto.pack import BadMessage
 from ..proto.schema import MAJOR, MINOR, ingest
 from ..settings.clock import Clock
@@ -26,12 +27,15 @@ from .fold import Block
 from .identity import Identity
 from .intake import Intake
 from .ledger import Ledger
+from .resurvey import Surveyed
 from .ring import Ring
 from .spool import Spool
+from .succession import Succession
 
 HEARTBEAT: Final = 5.0  # seconds, unless the aggregator wishes another number
 REPEAT: Final = 30.0  # seconds after which facts that nobody has stored are said again,
 MOST_REPEATED: Final = 100  # but no more at once: they share a bounded queue with block values
+SETTLING: Final = 10.0  # seconds over which hosts begin with history when all come back at once
 PAST_SINCE: Final = 1  # minor version of an aggregator that takes history
 NS: Final = 1_000_000_000
 
@@ -65,6 +69,8 @@ class Exchange:
         self.offset = ClockOffset(clock)
         self._identity = identity
         self._inventory = inventory
+        self._next: Surveyed | None = None  # announced, and followed once there is a plan for it
+        self._ended = np.zeros((len(inventory.shards), len(inventory.metrics)), dtype=np.bool_)
         self._ledger = desk.ledger
         self._intake = desk.intake
         self._ring = desk.ring
@@ -81,6 +87,38 @@ class Exchange:
         self._skewed: set[int] = set()  # rungs
         self._freezes: dict[str, Freeze] = {}  # by id, as far as they may still cover a block
         self._log = structlog.get_logger("agent")
+
+    @property
+    def inventory(self) -> Inventory:
+        """Return what messages follow."""
+        return self._inventory
+
+    @property
+    def version(self) -> int:
+        """Return the version of what was announced last."""
+        return (self._next or self).inventory.version
+
+    @property
+    def intake(self) -> Intake:
+        """Return what takes the readings of its rows and columns."""
+        return self._intake
+
+    @property
+    def ring(self) -> Ring:
+        """Return the ticks of its rows and metrics."""
+        return self._ring
+
+    def announce(self, found: Surveyed) -> None:
+        """Tell the aggregator what this host has by now; its plan for that lets us follow it.
+
+        Until then evidence goes on with the rows and columns of before. Nothing is sent of those
+        that are gone or something else.
+        """
+        move = Succession.of(self._inventory, found.inventory)
+        self._next, self._ended = found, move.ended
+        for line in move.reasons():
+            self._log.info("inventory changed", what=line, version=found.inventory.version)
+        self.send(ingest.FromAgent(inventory=encode.inventory(found.inventory)))
 
     def follow(self) -> None:
         """Let the intake fold what the plan needs, and the spool name what its blocks follow."""
@@ -110,12 +148,14 @@ class Exchange:
             self._heartbeat = welcome.heartbeat_seconds
         self._beat_at = 0.0
         self._takes_past = welcome.minor >= PAST_SINCE
-        self._spool.linked()
+        self._spool.linked(SETTLING * stream_key(self._identity.host) / 2.0**64)
         self._repeat_at = self._clock.monotonic() + REPEAT
-        yield self._inventory_message()
+        yield self._inventory_message()  # ahead of the evidence that follows it
         for _, up2 in sorted(self._ledger.last.items()):
             now = replace(up2, inventory=self._inventory.version)
             yield ingest.FromAgent(up2=encode.up2(now))
+        if self._next is not None:
+            yield ingest.FromAgent(inventory=encode.inventory(self._next.inventory))
         for fact in self._facts:
             yield ingest.FromAgent(fact=fact)
         for event in self._events:
@@ -126,7 +166,7 @@ class Exchange:
         evidence = self._ledger.evidence
         for block in (b for b in blocks if evidence.asks_for(b.rung, b.index)):
             try:
-                up1 = self._ledger.offer(block)
+                up1 = self._ledger.offer(self._sound(block))
             except ValueError as bad:
                 self.unbet += 1
                 self._log.warning("block not offered", rung=block.rung, reason=str(bad))
@@ -154,7 +194,7 @@ class Exchange:
             elif kind == "freeze":
                 self._take_freeze(decode.freeze(message.freeze))
             elif kind == "need_inventory":
-                self.send(self._inventory_message())
+                self._tell_inventory()
             elif kind == "raw_ticks_request":
                 self._take_request(message.raw_ticks_request)
         except BadMessage as bad:
@@ -162,7 +202,7 @@ class Exchange:
             self._log.warning("bad message of the aggregator", reason=str(bad))
 
     def beat(self) -> None:
-        """Send a heartbeat if it is due, and each 30 s what nobody stored of facts and events."""
+        """Send a heartbeat if it is due, and with it each 30 s what nobody has answered yet."""
         now = self._clock.monotonic()
         if now < self._beat_at:
             return
@@ -174,7 +214,7 @@ class Exchange:
         )
         if self.send(ingest.FromAgent(heartbeat=beat)):
             self._beat_at = now + self._heartbeat
-            self._repeat_facts(now)
+            self._repeat(now)
 
     def send_past(self) -> None:
         """Send what of the spool is due, if it is time; live messages have been sent before."""
@@ -191,10 +231,13 @@ class Exchange:
         )
         self.send(ingest.FromAgent(history=history))
 
-    def _repeat_facts(self, now: float) -> None:
+    def _repeat(self, now: float) -> None:
+        """Say again which facts nobody stored, and which inventory still has no plan."""
         if now < self._repeat_at:
             return
         self._repeat_at = now + REPEAT
+        if self._next is not None:  # it may have been refused for a reason that is gone by now
+            self.send(ingest.FromAgent(inventory=encode.inventory(self._next.inventory)))
         for fact in islice(self._facts, MOST_REPEATED):
             self.send(ingest.FromAgent(fact=fact))
         for event in islice(self._events, MOST_REPEATED):
@@ -202,13 +245,38 @@ class Exchange:
 
     def _take_plan(self, message: ingest.Plan) -> None:
         plan = decode.plan(message)
+        found = self._next
+        follows = plan.inventory in (0, self._inventory.version)  # 0: of an older aggregator
         try:
-            news = self._ledger.adopt(plan)
+            if found is not None and plan.inventory == found.inventory.version:
+                self._move_on(found, plan)
+                return
+            news = follows and self._ledger.adopt(plan)
         except ValueError as bad:
             raise BadMessage(("Plan", "shards"), str(bad)) from None
         if news:
             self.follow()
             self._log.info("plan taken up", plan=plan.id)
+
+    def _move_on(self, found: Surveyed, plan: Plan) -> None:
+        """Follow what was announced: nothing is lost of the rows and columns that stay."""
+        move = Succession.of(self._inventory, found.inventory)
+        self._ledger.follow(found.inventory, plan)
+        intake, former = found.intake(), self._intake
+        self._inventory, self._intake, self._next = found.inventory, intake, None
+        self._shape = move.shape
+        self._ended = np.zeros(self._shape, dtype=np.bool_)
+        self.follow()
+        intake.inherit(former, move)
+        ids = tuple(shard.id for shard in found.inventory.shards)
+        self._ring = self._ring.carried(ids, intake.read)
+        self._log.info("inventory followed", version=found.inventory.version, plan=plan.id)
+
+    def _sound(self, block: Block) -> Block:
+        """Return ``block`` without the values of what is gone or something else by now."""
+        if not self._ended.any():
+            return block
+        return replace(block, x=np.where(self._ended, np.float32(np.nan), block.x))
 
     def _take_down(self, message: ingest.Down) -> None:
         up2 = self._ledger.answer(decode.downs(message, self._shape))
@@ -233,7 +301,13 @@ class Exchange:
         self.send(ingest.FromAgent(raw_ticks=told))
 
     def _inventory_message(self) -> ingest.FromAgent:
-        return ingest.FromAgent(inventory=encode.inventory(self._inventory))
+        former = self._next is not None
+        return ingest.FromAgent(inventory=encode.inventory(self._inventory, former=former))
+
+    def _tell_inventory(self) -> None:
+        self.send(self._inventory_message())
+        if self._next is not None:
+            self.send(ingest.FromAgent(inventory=encode.inventory(self._next.inventory)))
 
     def _frozen(self, up1: Up1) -> npt.NDArray[np.bool_]:
         """Return the rows (S,) that are frozen in this block, as far as this host was told."""

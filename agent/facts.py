@@ -4,7 +4,10 @@ Apart from the uplink, because a fact must outlive the link that was down when i
 """
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import Final
+
+from google.protobuf.message import DecodeError
 
 from ..proto.schema import ingest
 from .words import Words
@@ -33,7 +36,8 @@ class Facts:
         self._last = words.said["fact"].last
         self._standing = set(words.standing)
         for number, data in words.said["fact"].waiting.items():
-            self._waiting[number] = ingest.Fact.FromString(data)
+            with suppress(DecodeError):  # of a later version
+                self._waiting[number] = ingest.Fact.FromString(data)
 
     @property
     def standing(self) -> tuple[str, ...]:

@@ -92,6 +92,27 @@ class Fold:
                 wanted, expected, read, place, ticks, np.empty(capacity), least=least
             )
 
+    def inherit(self, former: "Fold", rows: Ints, read: Ints) -> None:
+        """Take over the ticks of blocks that stand open; both folds watch what they will by now.
+
+        Places here of its ``rows`` (S,) and of the metrics ``read`` (R,) by it, −1 = not here.
+        """
+        self._left = dict(former._left)  # noqa: SLF001 - of this class
+        for rung, was in former._open.items():  # noqa: SLF001 - as above
+            now = self._open.get(rung)
+            if now is None:
+                self._left[rung] = was.least
+                continue
+            now.least = was.least
+            if len(now.ticks) == len(was.ticks):  # else ticks are at other distances
+                now.index, now.filled, now.at[:] = was.index, was.filled, was.at
+                now.ticks[:] = np.nan
+                there, (here, kept) = read[was.read], (now.read, rows >= 0)
+                both = np.flatnonzero(np.isin(there, here))
+                to = np.searchsorted(here, there[both])
+                ticks = was.ticks[:, kept][:, :, both]
+                now.ticks[np.ix_(np.arange(len(ticks)), rows[kept], to)] = ticks
+
     def push(self, at: float, values: Floats) -> list[Block]:
         """Take the tick at ``at`` Unix seconds, ``values`` (S, R) already transformed.
 

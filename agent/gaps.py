@@ -4,8 +4,11 @@ Apart from the spool, because what is gone must be remembered longer than what i
 """
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Final
+
+from google.protobuf.message import DecodeError
 
 from ..proto.schema import ingest
 from .words import Words
@@ -30,7 +33,8 @@ class Gaps:
     def load(self) -> None:
         """Take up the gaps of a former process; any of them may have been sent."""
         for number, data in self._words.said["gap"].waiting.items():
-            self._waiting[number] = ingest.Gap.FromString(data)
+            with suppress(DecodeError):  # of a later version
+                self._waiting[number] = ingest.Gap.FromString(data)
         self._sent = set(self._waiting)
 
     def tell(self, rung: int, first: int, last: int, reason: str) -> None:

@@ -7,6 +7,7 @@ get on.
 import json
 from collections.abc import Callable, Iterable
 from math import isfinite
+from socket import AF_INET6
 from socketserver import TCPServer, ThreadingMixIn
 from threading import Thread
 from typing import TYPE_CHECKING, Final
@@ -47,7 +48,8 @@ class Health:
 
     def start(self) -> None:
         """Serve from a thread; raise ``OSError`` where the address cannot be had."""
-        server = make_server(self._host, self._port, self._page, _Server, _Silent)
+        kind = _Server6 if ":" in self._host else _Server
+        server = make_server(self._host, self._port, self._page, kind, _Silent)
         Thread(target=server.serve_forever, args=(0.1,), name="health", daemon=True).start()
         self._server = server
 
@@ -108,6 +110,10 @@ class _Server(ThreadingMixIn, WSGIServer):
         TCPServer.server_bind(self)  # HTTPServer's asks the name service, which may take long
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
         self.setup_environ()
+
+
+class _Server6(_Server):
+    address_family = AF_INET6
 
 
 class _Silent(WSGIRequestHandler):

@@ -17,6 +17,7 @@ from ..adapters.metric import Metric, apply_transform
 from .columns import Columns
 from .fold import Block, Floats, Fold, Ints
 from .rates import Rates
+from .succession import Succession
 
 LARGEST: Final = 1e30  # of a value: blocks travel as float32, and their differences must fit too
 
@@ -67,6 +68,14 @@ class Intake:
     def watch(self, columns: Mapping[int, Ints]) -> None:
         """Fold, from the next tick on, the metric ``columns`` of each rung (seconds)."""
         self._fold.watch(columns)
+
+    def inherit(self, former: "Intake", move: Succession) -> None:
+        """Take over what ``former`` has of blocks that stand open, of what is the same in both."""
+        kept = {name for name, to in zip(move.before.metrics, move.columns, strict=True) if to >= 0}
+        here = {name: j for name, j in self._columns.items() if name in kept}
+        read = np.array([here.get(name, -1) for name in former.read], dtype=np.int64)
+        self._rates.inherit(former._rates, len(self._rows), move.rows, read)  # noqa: SLF001 - of this class
+        self._fold.inherit(former._fold, move.rows, read)  # noqa: SLF001 - as above
 
     def matrix(self, readings: Iterable[Reading]) -> tuple[Floats, Absences]:
         """Return the raw values (S, R), NaN where there is none, and why so many are missing."""

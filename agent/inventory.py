@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Protocol, runtime_checkable
 
-from ..adapters.base import Absent, CounterSource, Reading, Shard
+from ..adapters.base import Absent, CounterSource, Reading, Schematic, Shard
 from ..adapters.catalogue import Catalogue
-from ..adapters.metric import Metric
+from ..adapters.metric import JOINT, Metric, split
 from ..adapters.scored import with_scores
 from ..engine.snapshot import named, restored, snapshot
 from ..proto.messages import Inventory, PathNode, ShardRow
@@ -19,6 +20,8 @@ from .identity import Identity
 from .packed import packed, unpacked
 
 INVENTORY: Final = "inventory"  # the file in the agent's folder
+_USUAL: Final = 1.0  # seconds that a catalogue's row says of a source that is new at each tick
+NO_WAYS: Final[Mapping[str, str]] = MappingProxyType({})
 _CLASSES: Final = named(Inventory, ShardRow, PathNode)
 
 
@@ -89,16 +92,17 @@ class Named:
     sku: str = ""
 
 
-def survey(
+def survey(  # noqa: PLR0913, PLR0917 - one parameter for each thing that it tells of the host
     identity: Identity,
     shards: Sequence[Shard],
     metrics: Sequence[Metric],
     said: Named,
     interval: float = 1.0,
+    ways: Mapping[str, str] = NO_WAYS,
 ) -> Inventory:
     """Return the inventory, version 1, of ``shards`` in their order and ``metrics`` by name.
 
-    ``metrics`` are all columns, read each ``interval`` seconds.
+    ``metrics`` are all columns, read each ``interval`` seconds in the ``ways`` that sources say.
     Where several sources serve one shard the first says what it is, the others what that leaves
     open. Raises ``ValueError`` (one line) where they mean things of two kinds.
     """
@@ -115,7 +119,22 @@ def survey(
         units=tuple(metric.unit for metric in rows),
         boot_id=identity.boot_id,
         interval=interval,
+        schemas=tuple(_schema(metric, ways) for metric in rows),
+        refreshes=_refreshes(rows, interval),
     )
+
+
+def _refreshes(rows: Sequence[Metric], interval: float) -> tuple[float, ...]:
+    """Return how seldom each is new, 0 for those of each tick; nothing where all of them are."""
+    usual = max(interval, _USUAL)
+    found = tuple(row.refresh if row.refresh > usual else 0.0 for row in rows)
+    return found if any(found) else ()
+
+
+def ways_of(sources: Iterable[CounterSource]) -> Mapping[str, str]:
+    """Return what the sources say of how they read their metrics, by metric."""
+    told = [source.schemas for source in sources if isinstance(source, Schematic)]
+    return {metric: way for of_source in told for metric, way in of_source.items()}
 
 
 def judged_metrics(names: Iterable[str], catalogue: Catalogue) -> tuple[Metric, ...]:
@@ -195,20 +214,32 @@ def with_jobs(shards: Iterable[Shard], sources: Sequence[CounterSource]) -> list
     return [replace(shard, job=told.get(shard.id, shard.job)) for shard in shards]
 
 
-def with_version(inventory: Inventory, file: Path) -> Inventory:
+def with_version(inventory: Inventory, file: Path, above: int = 0) -> Inventory:
     """Return ``inventory`` with its version: the one's in ``file``, or the next if it differs.
 
-    Writes the file if need be; raises ``OSError`` where that cannot be. A file that is not an
-    inventory counts as none.
+    It is larger than ``above``. Writes the file if need be; raises ``OSError`` where that cannot
+    be. A file that is not an inventory counts as none.
     """
     before = _stored(file)
-    if before is not None and replace(before, version=1) == inventory:
+    last = 0 if before is None else before.version
+    if before is not None and last > above and replace(before, version=1) == inventory:
         return before
-    now = replace(inventory, version=1 if before is None else before.version + 1)
+    now = replace(inventory, version=max(last, above) + 1)
     draft = file.with_suffix(".new")
     draft.write_bytes(packed(snapshot(now)))
     draft.replace(file)
     return now
+
+
+def metrics_before(file: Path, shards: Iterable[Shard]) -> set[str]:
+    """Return the metrics that were read when ``file`` was written, if it is of these ``shards``.
+
+    One that has no value now may only not have come yet: a workload's, or a driver's that starts.
+    """
+    before = _stored(file)
+    if before is None or not {row.id for row in before.shards} & {shard.id for shard in shards}:
+        return set()
+    return {split(name)[0] for name in before.metrics if name != JOINT}
 
 
 def _stored(file: Path) -> Inventory | None:
@@ -217,6 +248,13 @@ def _stored(file: Path) -> Inventory | None:
     except (FileNotFoundError, ValueError):
         return None
     return found if isinstance(found, Inventory) else None
+
+
+def _schema(column: Metric, ways: Mapping[str, str]) -> str:
+    """Return in a line how a column is read and judged: all that its numbers hang on."""
+    told = [column.unit, column.kind, column.transform, ways.get(column.base, "")]
+    told += [f"times {column.scale:g}"] if column.scale != 1.0 else []
+    return ", ".join(word for word in told if word)
 
 
 def _united(first: Shard, other: Shard) -> Shard:

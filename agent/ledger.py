@@ -4,7 +4,7 @@ Apart from the evidence, which knows no disk, and from the files, which do not k
 here is the order of the two, on which "the same log M bit for bit" rests.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -42,6 +42,7 @@ from .checkpoint import Checkpoints
 from .evidence import Evidence
 from .fold import Block
 from .packed import packed, unpacked
+from .succession import Succession
 
 MEANING: Final = 1  # raised when fields mean something else under the same names
 
@@ -112,6 +113,14 @@ class Ledger:
         self._adopt(plan)
         return True
 
+    def follow(self, inventory: Inventory, plan: Plan) -> None:
+        """Write a changed inventory and its ``plan`` down together, then obey them.
+
+        Raises ``ValueError`` for a plan that leaves out one of its shards.
+        """
+        self._write(["inventory", snapshot(inventory), snapshot(plan)])
+        self._follow(inventory, plan)
+
     def offer(self, block: Block) -> Up1:
         """Write ``block`` down, then offer it; raises what :meth:`Evidence.offer` does."""
         self._write(["offer", snapshot(block)])
@@ -169,6 +178,11 @@ class Ledger:
             case ["plan", tree] if isinstance(plan := restored(tree, CLASSES), Plan):
                 with suppress(ValueError):
                     self._adopt(plan)
+            case ["inventory", tree, orders] if isinstance(
+                found := restored(tree, CLASSES), Inventory
+            ) and isinstance(made := restored(orders, CLASSES), Plan):
+                with suppress(ValueError):
+                    self._follow(found, made)
             case ["offer", tree] if isinstance(block := restored(tree, CLASSES), Block):
                 with suppress(ValueError):
                     self.evidence.offer(block)
@@ -184,6 +198,11 @@ class Ledger:
 
     def _adopt(self, plan: Plan) -> None:
         self.evidence.adopt(plan)
+        self._kept.lost = ""
+
+    def _follow(self, inventory: Inventory, plan: Plan) -> None:
+        self.evidence.follow(inventory, plan)
+        self._kept.last.clear()  # of other rows and columns; the next block brings the newest
         self._kept.lost = ""
 
     def _answer(self, downs: Sequence[Down]) -> Up2 | None:
@@ -229,6 +248,8 @@ def open_ledger(
 ) -> Ledger:
     """Return the evidence of the last process, or new evidence where it is absent or of no use.
 
+    It goes on with the rows and columns that it had: where ``inventory`` has others, its own stays
+    the former one until a plan for the new one comes, as :meth:`Ledger.follow` says.
     New evidence starts from what is ``warm``; evidence that goes on has no use for it.
     ``now``, Unix seconds, is what no evidence can be from beyond. Raises ``OSError`` for a folder
     that cannot be read. Nothing is written: see :meth:`Ledger.begin`.
@@ -244,7 +265,10 @@ def open_ledger(
     except ValueError as bad:
         lost = " ".join(str(bad).split())
         return Ledger(checkpoints, Kept(Evidence(inventory, warm), lost=lost))
-    ledger.evidence.inventory = inventory
+    if not ledger.resumed:  # it has bet nothing, and nobody has heard of it
+        return Ledger(checkpoints, Kept(Evidence(inventory, warm), lost=ledger.lost))
+    if Succession.of(ledger.evidence.inventory, inventory).nothing:
+        ledger.evidence.inventory = inventory
     return ledger
 
 
@@ -270,20 +294,7 @@ def _kept(state: bytes, inventory: Inventory) -> Kept:
             message = "was written by another version of Tessera"
             raise ValueError(message)
     before = kept.evidence.inventory
-    for what, now, then in _compared(inventory, before):
-        if now != then:
-            message = f"is about other {what} than this host has now"
-            raise ValueError(message)
+    if before.host != inventory.host:
+        message = f"is about host {before.host}, this one is {inventory.host}"
+        raise ValueError(message)
     return kept
-
-
-def _compared(now: Inventory, then: Inventory) -> Iterator[tuple[str, object, object]]:
-    """Yield what must be the same for evidence to go on: where a shard hangs may change."""
-    yield "hosts", now.host, then.host
-    yield "metrics", now.metrics, then.metrics
-    yield "shards", [s.id for s in now.shards], [s.id for s in then.shards]
-    yield "SKUs, jobs or roles", _peer_keys(now), _peer_keys(then)
-
-
-def _peer_keys(inventory: Inventory) -> list[tuple[str, str, str]]:
-    return [(s.sku, s.job, s.role) for s in inventory.shards]

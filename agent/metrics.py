@@ -15,6 +15,8 @@ from .vitals import Vitals
 AGENT: Final = "tessera_agent_"
 DROPPED: Final = "_dropped"  # ends counters of what was lost, by what
 
+SEEN: Final = 90.0  # seconds: three times that of the slowest exporters in use
+
 COUNTERS: Final = {
     "ticks": "Ticks taken.",
     "ticks_discarded": "Ticks not taken because the clock was set back.",
@@ -26,10 +28,12 @@ COUNTERS: Final = {
     "links": "Links to the aggregator that came about.",
     "bad_messages": "Messages of the aggregator that made no sense.",
     "records_unwritten": "Records of evidence that the disk did not take.",
+    "history_blocks_unwritten": "Blocks that the disk did not take: kept in memory.",
+    "history_words_unwritten": "Facts, events and gaps that the disk did not take.",
 }
 GAUGES: Final = {
-    "spool_blocks": "Blocks on disk that the aggregator has not stored yet.",
-    "spool_bytes": "Bytes of the disk that they take.",
+    "spool_bytes": "Bytes on disk of blocks that the aggregator may not have stored yet.",
+    "spool_limit_bytes": "Bytes from which on the oldest of these blocks are dropped.",
 }
 
 
@@ -70,9 +74,9 @@ def _devices(vitals: Vitals) -> Iterator[Family]:
     yield Family(
         "tessera_device_up",
         "gauge",
-        "Whether any counter of a shard had a value lately.",
+        "Whether any counter of a shard had a value within 90 seconds.",
         tuple(
-            ({"shard": shard}, float(newest.get(shard, nan) <= vitals.late))
+            ({"shard": shard}, float(newest.get(shard, nan) <= max(SEEN, vitals.late)))
             for shard in sorted(listed)
         ),
     )

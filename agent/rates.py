@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 SHORTEST, LONGEST = 0.5, 2.0  # of the usual interval: outside, the pair makes no rate
 NEARLY_FULL = 0.9  # of a counter's largest value: from here on a fall is a wrap, not a reset
@@ -46,6 +47,21 @@ class Rates:
         self._columns = np.array(counters, dtype=np.int64)
         self._intervals = np.broadcast_to(np.array(intervals, dtype=np.float64), len(counters))
         self._last: tuple[Floats, Floats] | None = None
+
+    def inherit(self, former: "Rates", count: int, rows: Ints, columns: Ints) -> None:
+        """Take over the last values of ``former``: places of its ``rows`` and ``columns`` here.
+
+        −1 = not here. There are ``count`` rows by now; what is new has no last value.
+        """
+        if former._last is None or len(self._columns) == 0:  # noqa: SLF001 - of this class
+            return
+        there = columns[former._columns]  # noqa: SLF001 - as above
+        place = {column: k for k, column in enumerate(self._columns.tolist())}
+        to = np.array([place.get(column, -1) for column in there.tolist()], dtype=np.int64)
+        shape = count, len(self._columns)
+        self._last = (np.full(shape, np.nan), np.full(shape, np.nan))
+        for was, now in zip(former._last, self._last, strict=True):  # noqa: SLF001 - as above
+            now[np.ix_(rows[rows >= 0], to[to >= 0])] = was[np.ix_(rows >= 0, to >= 0)]
 
     def push(self, at: float, values: Floats) -> Floats:
         """Return ``values`` with rates in the counter columns, NaN where there is none.

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..proto.messages import RawTicks
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 TICKS: Final = 600
 MOST_BYTES: Final = 256 * 1024  # of one answer, times and values together
@@ -24,11 +25,23 @@ class Ring:
         self, shards: tuple[str, ...], metrics: tuple[str, ...], ticks: int = TICKS
     ) -> None:
         """Take rows, columns and how many ``ticks`` are kept."""
+        self._shards = shards
         self._rows = {shard: i for i, shard in enumerate(shards)}
         self._metrics = metrics
         self._at = np.full(ticks, np.nan)
         self._values = np.full((ticks, len(shards), len(metrics)), np.nan, dtype=np.float32)
         self._next = 0
+
+    def carried(self, shards: tuple[str, ...], metrics: tuple[str, ...]) -> "Ring":
+        """Return a ring of other rows and columns that holds the ticks of those in both."""
+        made = Ring(shards, metrics, len(self._at))
+        made._at[:], made._next = self._at, self._next
+        every = np.arange(len(self._at))
+        rows, to_rows = _common(self._shards, shards)
+        columns, to_columns = _common(self._metrics, metrics)
+        kept = self._values[np.ix_(every, rows, columns)]
+        made._values[np.ix_(every, to_rows, to_columns)] = kept
+        return made
 
     def push(self, at: float, values: Floats) -> None:
         """Keep the raw ``values`` (S, M) of the tick at ``at`` Unix seconds, growing."""
@@ -50,3 +63,11 @@ class Ring:
         size = self._at.itemsize + self._values.itemsize * len(self._metrics)
         order = order[-(MOST_BYTES // size) :]
         return RawTicks(shard, self._metrics, self._at[order], self._values[order, row])
+
+
+def _common(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[Ints, Ints]:
+    """Return where the names that both have stand in each."""
+    place = {name: i for i, name in enumerate(after)}
+    pairs = [(i, place[name]) for i, name in enumerate(before) if name in place]
+    both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return both[:, 0], both[:, 1]

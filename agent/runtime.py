@@ -25,7 +25,7 @@ from ..proto.schema import ingest
 from ..settings.clock import Clock
 from ..settings.folder import Folder
 from ..settings.logs import rfc3339
-from .assembly import Parts, assemble, link
+from .assembly import Parts, assemble, link, numbered
 from .changes import Changes
 from .config import AgentSettings
 from .events import Events
@@ -116,7 +116,7 @@ class Agent:
     @property
     def inventory(self) -> Inventory:
         """Return what the host has."""
-        return self._parts.inventory
+        return self._parts.exchange.inventory
 
     async def start(self) -> None:
         """Find out who we are and what we have, take up evidence, and begin to connect.
@@ -148,9 +148,9 @@ class Agent:
         self._log.info(
             "agent started",
             host=parts.identity.host,
-            shards=len(parts.inventory.shards),
-            metrics=len(parts.inventory.metrics),
-            inventory=parts.inventory.version,
+            shards=len(self.inventory.shards),
+            metrics=len(self.inventory.metrics),
+            inventory=self.inventory.version,
             evidence="resumed" if parts.ledger.resumed else parts.ledger.lost or "new",
         )
         self._tasks.append(asyncio.create_task(self._keep_linked()))
@@ -174,12 +174,14 @@ class Agent:
         sample = await self._sampler.ask(at)
         self._note(at, sample)
         self._look(at, sample)
-        values, absences = self._parts.intake.matrix(sample.readings)
+        exchange = self._parts.exchange
+        values, absences = exchange.intake.matrix(sample.readings)
         self._counts.update(unsupported=absences.unsupported, impossible=absences.impossible)
         self._counts.update(failed=sum((absences.failed or {}).values()), ticks=1)
-        self._parts.ring.push(at, values)
-        sent = self._send(self._parts.intake.push(at, values))
+        exchange.ring.push(at, values)
+        sent = self._send(exchange.intake.push(at, values))
         self._ticked = self._clock.monotonic()
+        await self._look_again(sample)
         if not self._paced:
             self._beat()
         if self.uplink.up:
@@ -254,11 +256,13 @@ class Agent:
         )
         if keeper is None:
             return vitals
+        parts = self._parts
         return replace(
             vitals,
             evidence_age=evidence_age(parts.ledger.last, self._clock.now()),
-            certificate_ends=link_.certificate_ends,
-            shards=parts.inventory.shards,
+            certificate_ends=self.uplink.certificate_ends,
+            shards=parts.exchange.inventory.shards,
+            gauges=parts.spool.gauges(),
         )
 
     def _serve_health(self) -> None:
@@ -302,11 +306,27 @@ class Agent:
 
     def _look(self, at: float, sample: Sample) -> None:
         """Send what has changed on this host as events, and pause profiling if that is asked."""
-        shards = tuple(shard.id for shard in self._parts.inventory.shards)
+        shards = tuple(shard.id for shard in self.inventory.shards)
         for event in self._changes.look(at, sample.identity, shards):
+            self._parts.resurvey.soon()  # a job, a driver: it may be another host by now
             self.uplink.send(ingest.FromAgent(event=self._events.say(event)))
             self._log.info("event", kind=event.kind, detail=event.detail, shards=event.scope)
         self._pauses.tick(self._clock.monotonic())
+
+    async def _look_again(self, sample: Sample) -> None:
+        """Take note of what the readings are of; now and then, announce what has changed."""
+        resurvey = self._parts.resurvey
+        resurvey.note(sample.readings)
+        if not resurvey.due:
+            return
+        try:
+            found = resurvey.look(await self._sampler.shards())
+            if found is not None:
+                exchange = self._parts.exchange
+                exchange.announce(numbered(found, self._folder.path, exchange.version))
+                resurvey.believe(found)
+        except (ValueError, OSError) as bad:
+            self._say(f"what this host has by now is not followed: {bad}")
 
     def _send(self, blocks: Sequence[Block]) -> int:
         """Offer ``blocks``; those that complete while the link is down become history, unbet."""

@@ -15,7 +15,16 @@ from typing import Final, TypeAlias
 
 import structlog
 
-from ..adapters.base import Busy, Closing, CounterSource, Fact, Identified, Reading, Witness
+from ..adapters.base import (
+    Busy,
+    Closing,
+    CounterSource,
+    Fact,
+    Identified,
+    Reading,
+    Shard,
+    Witness,
+)
 
 MOST_FACTS: Final = 1000  # of a source that wait to be taken up: the oldest go first
 GOODBYE: Final = 2.0  # seconds that a source has to give back what it holds
@@ -48,6 +57,7 @@ class Sample:
 
 
 Answer: TypeAlias = ThreadsFuture[Answered]
+Listing: TypeAlias = ThreadsFuture[tuple[Shard, ...]]
 
 
 class _Worker:
@@ -57,7 +67,7 @@ class _Worker:
         self.source = source
         self._timer = timer
         self._facts: deque[Fact] = deque(maxlen=MOST_FACTS)
-        self._asked: Answer | None = None
+        self._asked: Answer | Listing | None = None
         self._loop: AbstractEventLoop | None = None
 
     def free(self) -> bool:
@@ -70,8 +80,15 @@ class _Worker:
 
     def ask(self, at: float) -> Answer:
         """Ask for the readings of the tick ``at``."""
-        self._asked = asyncio.run_coroutine_threadsafe(self._answered(at), self._running())
-        return self._asked
+        answer = asyncio.run_coroutine_threadsafe(self._answered(at), self._running())
+        self._asked = answer
+        return answer
+
+    def enumerate(self) -> Listing:
+        """Ask which shards there are."""
+        listing = asyncio.run_coroutine_threadsafe(self._shards(), self._running())
+        self._asked = listing
+        return listing
 
     def answer(self, at: float) -> Answered:
         """Ask the source here and now."""
@@ -108,6 +125,9 @@ class _Worker:
 
     async def _answered(self, at: float) -> Answered:
         return self.answer(at)
+
+    async def _shards(self) -> tuple[Shard, ...]:
+        return tuple(self.source.shards())
 
     def _close(self) -> None:
         if isinstance(self.source, Closing):
@@ -177,6 +197,21 @@ class Sampler:
                 answered[name] = came.result()
         return self._sample(answered, silent, failed)
 
+    async def shards(self) -> dict[str, tuple[Shard, ...]]:
+        """Return the shards of now by source, of those that answer in time and have any."""
+        if self._budget is None:
+            asked = [(w.source.name, _listed(w.source)) for w in self._workers]
+            return {name: found for name, found in asked if found is not None}
+        listings = {w.source.name: w.enumerate() for w in self._workers if w.free()}
+        waiting = [asyncio.wrap_future(listing) for listing in listings.values()]
+        for answer in waiting:
+            answer.add_done_callback(_look_at)
+        if waiting:
+            await asyncio.wait(waiting, timeout=self._budget)
+        pairs = zip(listings, waiting, strict=True)
+        sound = [(n, a) for n, a in pairs if a.done() and a.exception() is None]
+        return {name: answer.result() for name, answer in sound}
+
     def stop(self) -> None:
         """Close the sources that answer and end their threads; leave those that hang behind."""
         for worker in self._workers:
@@ -198,7 +233,14 @@ class Sampler:
         )
 
 
-def _look_at(answer: Future[Answered]) -> None:
+def _listed(source: CounterSource) -> tuple[Shard, ...] | None:
+    try:
+        return tuple(source.shards())
+    except Exception:  # noqa: BLE001  whatever it is, the shards known so far stay
+        return None
+
+
+def _look_at(answer: Future[Answered] | Future[tuple[Shard, ...]]) -> None:
     """Look at an error that comes too late for its tick, or asyncio complains that nobody did."""
     if not answer.cancelled():
         answer.exception()

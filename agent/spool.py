@@ -107,11 +107,14 @@ class Spool:
         if live:
             self._live[key] = self._monotonic() + LIVE
 
-    def linked(self) -> None:
-        """Note a new link: nobody will acknowledge what went over the last one."""
+    def linked(self, wait: float = PAUSE) -> None:
+        """Note a new link, and send nothing for ``wait`` seconds.
+
+        Nobody will acknowledge what went over the last one.
+        """
         self._live.clear()
         self._land()
-        self._next = self._monotonic() + PAUSE
+        self._next = self._monotonic() + wait
 
     def batch(self) -> Batch | None:
         """Return what is to be sent now, None where nothing is or where it is not yet time."""
@@ -150,6 +153,12 @@ class Spool:
             paths += self._segments.unforced()
         return paths
 
+    @property
+    def waiting(self) -> int:
+        """Return how many blocks nobody has stored."""
+        on_disk = (run for segment in self._segments for run in segment.runs())
+        return len(self._loose) + sum(last - first + 1 for _, first, last in on_disk)
+
     def counters(self) -> dict[str, int]:
         """Return what went wrong, by name."""
         return {
@@ -157,6 +166,13 @@ class Spool:
             "history_blocks_unwritten": self.unwritten,
             "history_gaps_dropped": self.gaps.dropped,
             "history_words_unwritten": self.words.unwritten,
+        }
+
+    def gauges(self) -> dict[str, float]:
+        """Return how much waits and how much may, by name; asked from other threads too."""
+        return {
+            "spool_bytes": float(self._segments.size),
+            "spool_limit_bytes": float(self._segments.most),
         }
 
     def force(self, paths: list[Path]) -> None:

@@ -6,7 +6,7 @@ opened, and afterwards nobody asks again.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -21,6 +21,7 @@ from ..engine.recursive import Recursive
 from ..engine.streams import Streams
 from ..proto.baseline_file import Array, Baseline, Stream
 from ..proto.messages import Inventory, ShardRow
+from .succession import Succession
 
 Texts = npt.NDArray[np.str_]
 
@@ -86,6 +87,17 @@ class Warm:
             absent=tuple(reasons.get(s.id, "their shards are not in it") for s in inventory.shards),
             said=[],
         )
+
+    def follow(self, move: Succession) -> None:
+        """Let what is still offered stand where its streams do; new shards have nothing."""
+        absent = ["their shards are not in it"] * move.shape[0]
+        for was, now in enumerate(move.rows.tolist()):
+            if now >= 0:
+                absent[now] = self.absent[was]
+        self.absent, self.columns, place = tuple(absent), move.shape[1], move.place
+        for rung, offered in self.rungs.items():
+            left = offered.only(np.flatnonzero(place[offered.at] >= 0))
+            self.rungs[rung] = replace(left, at=place[left.at])
 
     def begin(self, rung: int, streams: Streams, asked: Asked) -> None:
         """Let those of the streams ``asked`` for that fit begin with what is known of them.

@@ -101,7 +101,9 @@ def main(
             backup(Store(folder / DATABASE), backup_to)
             click.echo(f"{folder / DATABASE} copied to {backup_to}")
         else:
-            tls_of(settings, SystemClock())
+            clock = SystemClock()
+            start_logs(sys.stderr, clock, layout=settings.log_layout, level=settings.log_level)
+            tls_of(settings, clock)
             topology_of(settings.topology)
             catalogue_of(settings.metrics)
             _, why = baseline_of(settings.baseline)

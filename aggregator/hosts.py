@@ -4,7 +4,7 @@ Apart from the runtime, because all this goes on before there is a fleet, and ap
 ingest service, which knows streams and not what a host's inventory means for the others.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
@@ -19,11 +19,12 @@ from .ingest.session import Session
 from .ingest.sessions import Sessions
 from .ledger import Ledger
 from .publish.view import HostNote
-from .state.assembly import Assembly
+from .state.assembly import Assembly, same_rows
 from .state.records import FactRecord, HostRecord, Remembered
 
 GIVEN_UP_AFTER = 60.0  # seconds without a word after which another host may have its shards
 FORGOTTEN_AFTER = 7 * 86_400.0  # seconds without a word after which a host is no part of the fleet
+NAMED = 8  # shards or metrics that one line calls by name
 LARGEST_FACT = 64 * 1024  # bytes
 REMEMBERED_FACTS = 10_000  # of which a repetition is known as one
 
@@ -125,6 +126,9 @@ class Hosts:
         if held is None:
             count = len(inventory.shards)
             self._ledger.audit("host", inventory.host, f"new: {count} shards", shards=count)
+        elif not same_rows(held, inventory):
+            for what in _changes(held, inventory):
+                self._ledger.audit("host", inventory.host, what)
         self._ledger.keep_host(self._record(inventory))
         self._served(session)
         return ""
@@ -186,6 +190,7 @@ class Hosts:
 
     def forget_gone(self) -> None:
         """Leave out hosts that were silent for a week; the fleet is due to be formed without."""
+        self._assembly.expire(self._clock.monotonic())
         for host in self._liveness.gone(FORGOTTEN_AFTER):
             self._assembly.forget([host], self._clock.monotonic())
             self._know_no_more(host)
@@ -230,6 +235,19 @@ def _strange(inventory: Inventory) -> str:
             kinds = ", ".join(sorted(SHARD_KINDS))
             return f"shard {shard.id} is of kind {shard.kind!r:.60}; the kinds are {kinds}"
     return ""
+
+
+def _changes(before: Inventory, after: Inventory) -> Iterator[str]:
+    """Yield what has come and gone; what is another now, the epochs that it begins say."""
+    pairs = {
+        "shards": ([s.id for s in before.shards], [s.id for s in after.shards]),
+        "metrics": (before.metrics, after.metrics),
+    }
+    for what, (was, now) in pairs.items():
+        for word, names, others in (("new", now, was), ("gone", was, now)):
+            if found := [name for name in names if name not in others]:
+                some, more = ", ".join(found[:NAMED]), len(found) - NAMED
+                yield f"{word} {what}: {some}" + (f" and {more} more" if more > 0 else "")
 
 
 def _note(of: dict[_Key, int], key: _Key, value: int) -> None:

@@ -110,4 +110,6 @@ def _highest(message: bytes) -> tuple[int, int]:
     epochs = [row.epoch for row in plan.shards]
     epochs += [cell.epoch for cell in plan.change]
     epochs += [cell.epoch for cell in plan.level]
+    epochs += [cell.epoch for cell in plan.counts]
+    epochs += [epoch for row in plan.shards for epoch in row.metric_epochs.values()]
     return plan.id, max(epochs, default=0)

@@ -5,6 +5,7 @@ the same on a simulated clock.
 """
 
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from itertools import groupby
 
 import structlog
@@ -28,7 +29,7 @@ from .ledger import Ledger
 from .mind import Mind, Minds
 from .pipeline import StepResult
 from .publish.view import Shown
-from .state.assembly import Assembly
+from .state.assembly import Assembly, same_rows
 from .state.fleet import Fleet
 from .state.forming import form
 from .state.records import PlanRecord, Remembered, Up2Record
@@ -98,13 +99,25 @@ class Rounds:
         self.dirty |= bool(self._hosts.turns())
         self._tidy()
         self._heed_clock(now)
-        if self._assembly.due(self._clock.monotonic()):
+        if self.mind is None and self._due():
             self._form()
         if self.mind is None:
             return None  # what has come waits: an agent says but once which plan it followed
+        result = self._round(self.mind, now)
+        if result.downs or not self._due():
+            return result
+        self._form()  # between blocks, so that none of a fleet that changes is cut in two
+        after = self._round(self.mind, now)
+        return replace(after, transitions=(*result.transitions, *after.transitions))
+
+    def _due(self) -> bool:
+        return self._assembly.due(self._clock.monotonic())
+
+    def _round(self, mind: Mind, now: float) -> StepResult:
+        """Give the pipeline what has come in; send and keep what follows."""
         messages = self._drained()
-        self._prepare(self.mind, messages)
-        result = self.mind.step(now, messages)
+        self._prepare(mind, messages)
+        result = mind.step(now, messages)
         self._send_downs(result)
         self._keep(result, now)
         return result
@@ -121,6 +134,9 @@ class Rounds:
     def serve(self, session: Session) -> None:
         """Send the plan to a host that can follow it; it has come, or there is a new plan."""
         self.dirty = True
+        announced = session.announced
+        if self._plan is not None and announced and self._fits(announced, session.host):
+            session.inventory, session.announced, session.plan = announced, None, 0
         if self._plan is None or session.inventory is None or not self._follows(session):
             return
         if session.plan == 0 and self.mind is not None:
@@ -128,7 +144,7 @@ class Rounds:
         if session.plan < self._plan.id:
             session.plan = self._plan.id
             shards = [shard.id for shard in session.inventory.shards]
-            plan = encode.plan(self._plan, shards)
+            plan = encode.plan(self._plan, shards, session.inventory.version)
             session.send(ingest.FromAggregator(plan=plan))
 
     def _tell_freezes(self, session: Session, freezes: Iterable[Freeze]) -> None:
@@ -199,7 +215,7 @@ class Rounds:
             self.mind = self._minds.regrouped(formation.fleet)
         self._inventories = {inventory.host: inventory for inventory in inventories}
         self._alive, self._plan, self.dirty = frozenset(), None, True
-        self._tell(formation.fleet, len(inventories))
+        self._tell(formation.fleet, len(self._assembly.inventories))
         self._on_formed(self.mind, formation.topology)
 
     def _recall(self, record: Up2Record) -> None:
@@ -228,19 +244,22 @@ class Rounds:
         self._log.info("fleet formed", hosts=hosts, shards=shards, nodes=len(fleet.nodes))
 
     def _drained(self) -> list[Up1 | Up2]:
-        """Return what has come in from hosts whose rows and columns are the fleet's."""
-        return [
-            arrived.message
-            for arrived in self._inbox.drain()
-            if self._fits(arrived.inventory, arrived.message.host)
-        ]
+        """Return what has come in from hosts whose rows and columns are the fleet's.
+
+        Of others, which wait for their plan, only the numbers are heard that they have.
+        """
+        arrived = self._inbox.drain()
+        fit: list[Up1 | Up2] = []
+        others: list[Up1 | Up2] = []
+        for a in arrived:
+            (fit if self._fits(a.inventory, a.message.host) else others).append(a.message)
+        if self.mind is not None:
+            self._check(self.mind, (m for m in others if m.host in self._inventories))
+        return fit
 
     def _fits(self, inventory: Inventory, host: str) -> bool:
         held = self._inventories.get(host)
-        return held is not None and (
-            held is inventory
-            or (held.shards, held.metrics) == (inventory.shards, inventory.metrics)
-        )
+        return held is not None and (held is inventory or same_rows(held, inventory))
 
     def _follows(self, session: Session) -> bool:
         return session.inventory is not None and self._fits(session.inventory, session.host)
@@ -254,6 +273,10 @@ class Rounds:
         lost = sorted(self._hosts.lost.keys() & self._inventories.keys())
         for host in lost:  # the others' reasons wait until they are of the fleet
             mind.lost(host, self._hosts.lost.pop(host))
+        self._check(mind, messages)
+
+    def _check(self, mind: Mind, messages: Iterable[Up1 | Up2]) -> None:
+        """Let the numbers of hosts that have come back be below ours."""
         for message in messages:
             if message.host in self._hosts.unchecked:
                 plan, epoch = message.plan, _highest_epoch(message)
@@ -283,13 +306,15 @@ class Rounds:
         if result.freezes:
             self._ledger.keep_state()
             self._ledger.then(lambda: self._send_freezes(result.freezes))
-        plan = result.plan
+        plan, mind = result.plan, self.mind
         if plan is not None:
             whole = encode.plan(plan, plan.groups).SerializeToString()
             self._ledger.keep_plan(PlanRecord(plan.id, now, whole))
-            self._ledger.then(lambda: self._send_plan(plan))
+            self._ledger.then(lambda: self._send_plan(plan, mind))
 
-    def _send_plan(self, plan: Plan) -> None:
+    def _send_plan(self, plan: Plan, mind: Mind | None) -> None:
+        if mind is not self.mind:
+            return  # of a fleet that there is no more; that of the next one follows
         if self._plan is None or plan.id > self._plan.id:
             self._plan, self.plan_id = plan, plan.id
         for session in self._sessions:

@@ -68,7 +68,9 @@ def soak(seconds: float, source: str, folder: Path) -> list[tuple[float, Usage]]
     ) as aggregator:
         assert aggregator.stdout is not None  # noqa: S101  it is a pipe
         address = aggregator.stdout.readline().split("serving on ")[1].split(",")[0]
-        words = ("--source", source, "--aggregator", address, "--agent-http", "127.0.0.1:0", *state)
+        words = ["--source", source, "--aggregator", address, "--agent-http", "127.0.0.1:0", *state]
+        if source == "synthetic":
+            words += ["--beneath", "host-00", "--host", "host-00"]  # eight shards of its 128
         with subprocess.Popen([*python, "tessera.agent", *words]) as agent:  # noqa: S603  our own program
             try:
                 return watched(agent.pid, seconds)

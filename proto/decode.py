@@ -51,6 +51,9 @@ def inventory(message: ingest.Inventory) -> Inventory:
     if len(streams) > refuse.MOST_METRICS:
         raise BadMessage(("Inventory", "streams"), f"has {len(streams)} of {refuse.MOST_METRICS}")
     units = tuple(refuse.text(row.unit, ("Inventory", "unit")) for row in streams)
+    schemas = tuple(refuse.text(row.schema, ("Inventory", "schema")) for row in streams)
+    seldom = ("Inventory", "refresh_seconds")
+    refreshes = tuple(refuse.number(row.refresh_seconds, seldom, 0.0) for row in streams)
     found = Inventory(
         host=refuse.name(message.host, ("Inventory", "host")),
         version=message.version,
@@ -60,6 +63,8 @@ def inventory(message: ingest.Inventory) -> Inventory:
         boot_id=refuse.text(message.boot_id, ("Inventory", "boot_id")),
         interval=refuse.number(message.interval_seconds, ("Inventory", "interval_seconds"), 0.0)
         or 1.0,
+        schemas=schemas if any(schemas) else (),
+        refreshes=refreshes if any(refreshes) else (),
     )
     refuse.each_once((row.id for row in found.shards), ("Inventory", "shards"))
     refuse.each_once(found.metrics, ("Inventory", "streams"))

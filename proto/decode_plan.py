@@ -37,7 +37,14 @@ def plan(message: ingest.Plan) -> Plan:
         counts=tuple(_counts_plan(cell) for cell in message.counts),
         held=open_rows.held_rows(message),
         born={r.shard: refuse.whole(r.born, ("Plan", "born")) for r in rows if r.born},
+        metric_epochs={r.shard: _metric_epochs(r) for r in rows if r.metric_epochs},
+        inventory=message.inventory,
     )
+
+
+def _metric_epochs(row: ingest.ShardPlan) -> dict[str, int]:
+    own = ("Plan", "metric_epochs")
+    return {refuse.name(m, own): refuse.whole(e, own) for m, e in row.metric_epochs.items()}
 
 
 def _change(cell: ingest.ChangePlan) -> ChangePlan:

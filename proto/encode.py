@@ -34,24 +34,36 @@ NS = 1_000_000_000
 MOST_COUNTED = np.iinfo(np.uint16).max  # a group of more members is of so many
 
 
-def inventory(message: Inventory) -> ingest.Inventory:
-    """Return an inventory as it travels; ``units`` are one for each metric, or none at all."""
+def inventory(message: Inventory, *, former: bool = False) -> ingest.Inventory:
+    """Return an inventory as it travels; ``units`` are one for each metric, or none at all.
+
+    A ``former`` one is followed only until a plan for the next.
+    """
     units = message.units or ("",) * len(message.metrics)
+    schemas = message.schemas or ("",) * len(message.metrics)
+    refreshes = message.refreshes or (0.0,) * len(message.metrics)
     return ingest.Inventory(
         host=message.host,
         version=message.version,
         shards=[_shard(row) for row in message.shards],
         streams=[
-            ingest.StreamRow(metric=metric, score=score, unit=unit)
-            for (metric, score), unit in zip(map(split, message.metrics), units, strict=True)
+            ingest.StreamRow(
+                metric=metric, score=score, unit=unit, schema=schema, refresh_seconds=refresh
+            )
+            for (metric, score), unit, schema, refresh in zip(
+                map(split, message.metrics), units, schemas, refreshes, strict=True
+            )
         ],
         boot_id=message.boot_id,
         interval_seconds=message.interval,
+        former=former,
     )
 
 
-def plan(message: Plan, shards: Collection[str]) -> ingest.Plan:
+def plan(message: Plan, shards: Collection[str], inventory: int = 0) -> ingest.Plan:
     """Return what of a plan concerns the host of ``shards``; shards that it leaves out stay out.
+
+    ``inventory`` is the version in which that host has them.
 
     Cells of other pools and groups are left out, except one for each metric and rung that none of
     the host's own has: its values are wanted there, by those above it.
@@ -76,6 +88,7 @@ def plan(message: Plan, shards: Collection[str]) -> ingest.Plan:
                 pool=message.pools[shard],
                 epoch=message.epochs.get(shard, 0),
                 born=message.born.get(shard, 0),
+                metric_epochs=message.metric_epochs.get(shard, {}),
             )
             for shard in known
         ],
@@ -86,6 +99,7 @@ def plan(message: Plan, shards: Collection[str]) -> ingest.Plan:
         horizon_seconds=message.horizon,
         counts=[_counts(cell) for cell in counts],
         held=open_rows.held(message.held, known),
+        inventory=inventory,
     )
 
 

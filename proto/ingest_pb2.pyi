@@ -322,23 +322,35 @@ class StreamRow(google.protobuf.message.Message):
     METRIC_FIELD_NUMBER: builtins.int
     SCORE_FIELD_NUMBER: builtins.int
     UNIT_FIELD_NUMBER: builtins.int
+    SCHEMA_FIELD_NUMBER: builtins.int
+    REFRESH_SECONDS_FIELD_NUMBER: builtins.int
     metric: builtins.str
     score: builtins.str
     """"mean", "spread", "oscillation", "spike" or "joint" """
     unit: builtins.str
+    schema: builtins.str
+    """how it is read and judged, one line; another one is another measure"""
+    refresh_seconds: builtins.float
+    """between two values, where its source is slower than the interval"""
     def __init__(
         self,
         *,
         metric: builtins.str = ...,
         score: builtins.str = ...,
         unit: builtins.str = ...,
+        schema: builtins.str = ...,
+        refresh_seconds: builtins.float = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["metric", b"metric", "score", b"score", "unit", b"unit"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["metric", b"metric", "refresh_seconds", b"refresh_seconds", "schema", b"schema", "score", b"score", "unit", b"unit"]) -> None: ...
 
 global___StreamRow = StreamRow
 
 @typing.final
 class Inventory(google.protobuf.message.Message):
+    """A later version takes effect with the first Plan that names it; until then values and evidence
+    follow the one before.
+    """
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     HOST_FIELD_NUMBER: builtins.int
@@ -347,11 +359,14 @@ class Inventory(google.protobuf.message.Message):
     STREAMS_FIELD_NUMBER: builtins.int
     BOOT_ID_FIELD_NUMBER: builtins.int
     INTERVAL_SECONDS_FIELD_NUMBER: builtins.int
+    FORMER_FIELD_NUMBER: builtins.int
     host: builtins.str
     version: builtins.int
     boot_id: builtins.str
     interval_seconds: builtins.float
     """between two readings; 0: 1 s"""
+    former: builtins.bool
+    """what messages follow until then; the newest comes right behind"""
     @property
     def shards(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Shard]: ...
     @property
@@ -365,8 +380,9 @@ class Inventory(google.protobuf.message.Message):
         streams: collections.abc.Iterable[global___StreamRow] | None = ...,
         boot_id: builtins.str = ...,
         interval_seconds: builtins.float = ...,
+        former: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["boot_id", b"boot_id", "host", b"host", "interval_seconds", b"interval_seconds", "shards", b"shards", "streams", b"streams", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["boot_id", b"boot_id", "former", b"former", "host", b"host", "interval_seconds", b"interval_seconds", "shards", b"shards", "streams", b"streams", "version", b"version"]) -> None: ...
 
 global___Inventory = Inventory
 
@@ -536,11 +552,28 @@ class ShardPlan(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    @typing.final
+    class MetricEpochsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     SHARD_FIELD_NUMBER: builtins.int
     GROUP_FIELD_NUMBER: builtins.int
     POOL_FIELD_NUMBER: builtins.int
     EPOCH_FIELD_NUMBER: builtins.int
     BORN_FIELD_NUMBER: builtins.int
+    METRIC_EPOCHS_FIELD_NUMBER: builtins.int
     shard: builtins.str
     group: builtins.str
     pool: builtins.str
@@ -548,6 +581,10 @@ class ShardPlan(google.protobuf.message.Message):
     """a stream's epoch is the larger of this and its cell's"""
     born: builtins.int
     """epoch with which it began to learn anew, 0 = it never did"""
+    @property
+    def metric_epochs(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
+        """later ones of some columns, by name"""
+
     def __init__(
         self,
         *,
@@ -556,8 +593,9 @@ class ShardPlan(google.protobuf.message.Message):
         pool: builtins.str = ...,
         epoch: builtins.int = ...,
         born: builtins.int = ...,
+        metric_epochs: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["born", b"born", "epoch", b"epoch", "group", b"group", "pool", b"pool", "shard", b"shard"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["born", b"born", "epoch", b"epoch", "group", b"group", "metric_epochs", b"metric_epochs", "pool", b"pool", "shard", b"shard"]) -> None: ...
 
 global___ShardPlan = ShardPlan
 
@@ -664,8 +702,11 @@ class Plan(google.protobuf.message.Message):
     HORIZON_SECONDS_FIELD_NUMBER: builtins.int
     COUNTS_FIELD_NUMBER: builtins.int
     HELD_FIELD_NUMBER: builtins.int
+    INVENTORY_FIELD_NUMBER: builtins.int
     id: builtins.int
     horizon_seconds: builtins.float
+    inventory: builtins.int
+    """version that it was made for, and is to be followed from now on"""
     @property
     def from_block(self) -> google.protobuf.internal.containers.ScalarMap[builtins.int, builtins.int]:
         """by rung; a rung that is not there: at once"""
@@ -701,8 +742,9 @@ class Plan(google.protobuf.message.Message):
         horizon_seconds: builtins.float = ...,
         counts: collections.abc.Iterable[global___CountsPlan] | None = ...,
         held: collections.abc.Iterable[global___Held] | None = ...,
+        inventory: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["change", b"change", "counts", b"counts", "direction", b"direction", "from_block", b"from_block", "held", b"held", "horizon_seconds", b"horizon_seconds", "id", b"id", "level", b"level", "needed", b"needed", "shards", b"shards"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["change", b"change", "counts", b"counts", "direction", b"direction", "from_block", b"from_block", "held", b"held", "horizon_seconds", b"horizon_seconds", "id", b"id", "inventory", b"inventory", "level", b"level", "needed", b"needed", "shards", b"shards"]) -> None: ...
 
 global___Plan = Plan
 

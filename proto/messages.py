@@ -49,7 +49,9 @@ class Inventory:
 
     ``metrics`` are the names of the columns: of a metric that is read, which is a column of its
     own, or that and a score of it behind a slash. ``units`` are theirs; ``interval`` s lie between
-    two readings.
+    two readings. ``schemas`` say in a line how each is read and judged: what is said otherwise is
+    another measure. ``refreshes`` are the seconds between two values of each whose source is slower
+    than that, 0 for the others.
     """
 
     host: str
@@ -59,6 +61,8 @@ class Inventory:
     units: tuple[str, ...] = ()
     boot_id: str = ""
     interval: float = 1.0
+    schemas: tuple[str, ...] = ()
+    refreshes: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,8 @@ class Plan:
     is the first block under this plan, a rung that is not there obeys at once. ``epochs`` by shard
     id: a stream's epoch is the larger of that and its cell's. ``direction`` is each metric's bad
     side in {-1, 0, 1}; ``held`` rows with an open verdict, by id. ``born`` by shard id is the epoch
-    with which it last began to learn anew.
+    with which it last began to learn anew; ``metric_epochs`` by shard id and column are those of
+    single columns. ``inventory`` is the version that the receiving host is to follow.
     """
 
     id: int
@@ -149,6 +154,8 @@ class Plan:
     counts: tuple[CountsPlan, ...] = ()
     held: Mapping[str, Held] = field(default_factory=dict)
     born: Mapping[str, int] = field(default_factory=dict)
+    metric_epochs: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    inventory: int = 0
 
 
 @dataclass(frozen=True, slots=True)

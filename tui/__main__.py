@@ -18,6 +18,7 @@ from .. import __version__
 from ..settings.address import SERVED
 from ..settings.clock import SystemClock
 from ..settings.load import BadSettings
+from ..settings.logs import start_logs
 from ..settings.refused import HELP, OneLine, Refused
 from ..settings.tls import BadTls
 from .address import OWN, Place, address_of, tls_of
@@ -113,6 +114,8 @@ def main(  # noqa: PLR0913  one parameter for each flag
     opened: bool,
 ) -> None:
     """Watch a fleet: which shard, host or rack, since when, how sure, and may I rely on it."""
+    # A line of log would stand in the middle of the screen.
+    start_logs(sys.stderr if once else None, SystemClock(), level="warning")
     try:
         tls = tls_of(tls_ca, tls_cert, tls_key, tls_server_name, os.environ)
         where = Place(address_of(address, os.environ), tls)

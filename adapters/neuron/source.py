@@ -94,13 +94,16 @@ class NeuronSource:
 
     @property
     def rejected(self) -> Mapping[tuple[str, str], int]:
-        """Return how many impossible values were refused, by shard and metric."""
+        """Return how many impossible values were refused, by shard and metric.
+
+        Copies are counted: it may be asked while another thread reads.
+        """
         found: Counter[tuple[str, str]] = Counter()
-        for (index, metric), number in self._tally.rejected.items():
+        for (index, metric), number in tuple(self._tally.rejected.items()):
             if index in self._shards:
                 found[self._shards[index].id, metric] += number
-        for index, device in self._devices.items():
-            for metric, number in device.rejected.items():
+        for index, device in tuple(self._devices.items()):
+            for metric, number in tuple(device.rejected.items()):
                 found[self._shards[index].id, metric] += number
         return found
 

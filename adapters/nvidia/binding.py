@@ -14,6 +14,7 @@ import pynvml  # type: ignore[import-untyped]  # it ships no types: this file gi
 from .border import Handle, calls
 from .errors import NOT_FOUND, NvmlFailed
 
+_CHASSIS, _PLACES = slice(20, 36), slice(36, 41)  # bytes of nvmlPlatformInfo_v2_t
 _Bytes = Iterable[int]
 
 _CORRECTED, _SINCE_LOADED, _SRAM = 0, 0, 7  # kind of error, counter that a reload clears, place
@@ -222,6 +223,17 @@ def fabric(device: Handle) -> FabricInfo:
         clique=int(said.cliqueId),
         health=int(said.healthMask),
     )
+
+
+@calls("nvmlDeviceGetPlatformInfo")
+def position(device: Handle) -> str:
+    """Return chassis/slot/tray/host/module, where a device stands in its rack; Blackwell on."""
+    said = pynvml.c_nvmlPlatformInfo_v2_t()
+    pynvml.nvmlDeviceGetPlatformInfo(device, ctypes.byref(said))
+    raw = memoryview(said).cast("B")  # the binding gives its numbers as letters
+    chassis = bytes(raw[_CHASSIS]).split(b"\0")[0].decode("ascii", "replace")
+    slot, tray, host, _, module = raw[_PLACES]
+    return f"{chassis}/{slot}/{tray}/{host}/{module}"
 
 
 @calls("nvmlDeviceGetMigMode")

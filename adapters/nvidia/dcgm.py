@@ -21,7 +21,7 @@ from ..http_page import address_of, fetch
 from ..standing import Standing
 from .dcgm_facts import CODES, LOST, XID, Classify, Conditions
 from .dcgm_fields import BY_ID, METRICS, POWER_LIMIT
-from .dcgm_page import Device, devices_of
+from .dcgm_page import MOST, Device, devices_of
 from .dcgm_values import MISSING, Values
 
 NAME: Final = "dcgm"
@@ -204,9 +204,10 @@ class DcgmSource:
             if name not in self._devices and known.parent in parents:
                 del self._known[name]  # cut in another way now; a lost GPU is kept
         for name, device in self._devices.items():
-            if name not in self._known:
+            if name not in self._known and len(self._known) < MOST:
                 self._known[name] = self._begin(device)
-            self._known[name].shard = _shard(device)
+            if name in self._known:
+                self._known[name].shard = _shard(device)
 
     def _begin(self, device: Device) -> _Known:
         values = Values(device.id, self.rejected)

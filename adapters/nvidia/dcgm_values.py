@@ -16,6 +16,7 @@ from .dcgm_page import Device
 IMPOSSIBLE: Final = "impossible"  # the code of a value that no device can have
 MISSING: Final = "missing"  # the code of what was on an earlier page and is on this one no longer
 
+_PARTS = 256  # rows of one total: eighteen links of four kinds of errors are 72
 _BUSY = 50.0  # per cent of time with a kernel: no counter of the engines can be 0 then
 _OF: Final[Mapping[str, tuple[Field, ...]]] = MappingProxyType(
     {metric: tuple(f for f in FIELDS if f.metric == metric) for metric in METRICS}
@@ -34,6 +35,8 @@ class Total:
     def follow(self, parts: Mapping[Part, float]) -> float:
         """Return the total after these ``parts``; a first sight or a fall of one adds nothing."""
         for part, value in parts.items():
+            if part not in self._before and len(self._before) >= _PARTS:
+                continue
             self._value += max(0.0, value - self._before.get(part, value))
             self._before[part] = value
         return self._value

@@ -99,7 +99,8 @@ class NvmlSource:
     def doing(self) -> str:
         """The vendor's call that has not returned yet and its device; "" between calls."""
         thread, uuid = self._at_work
-        return f"{under_way(thread)} {uuid}".strip() if under_way(thread) else ""
+        call = under_way(thread)
+        return f"{call} {uuid}".strip() if call else ""
 
     @property
     def reasons(self) -> Mapping[str, int]:
@@ -144,9 +145,7 @@ class NvmlSource:
             self._at_work = (thread, uuid)
             readings += device.read(at, profiling=self._profiling)
             device.tell(self._conditions, at)
-        self._tell_of_the_driver(at)
-        known = len(self._lost_before - self._devices.keys())
-        self._conditions.nameless(at, self._nameless[known:])
+        self._tell_of_the_host(at)
         if self._xids is not None:
             readings += self._xids.readings(at)
         return readings
@@ -258,8 +257,11 @@ class NvmlSource:
             return []
         return devices
 
-    def _tell_of_the_driver(self, at: float) -> None:
-        codes = {device.code for device in self._devices.values()}
-        absent = codes & DOWN - {1, REPLACED}
+    def _tell_of_the_host(self, at: float) -> None:
+        """Give the conditions what belongs to no device: no driver, devices without a name."""
+        codes = [device.code for device in self._devices.values() if device.code]
+        absent = set(codes) & DOWN - {1, REPLACED}
         detail = ", ".join(map(name_of, sorted(absent)))
         self._conditions.down(at, down=bool(absent), detail=detail)
+        known = len(self._lost_before - self._devices.keys())
+        self._conditions.nameless(at, self._nameless[known:])

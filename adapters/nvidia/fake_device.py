@@ -114,6 +114,7 @@ class FakeDevice:
     power_cap: int = 700_000
     application_clocks: tuple[int, int] = (1980, 2619)
     ecc: bool = True
+    position: tuple[str, int, int, int, int] | None = None  # chassis, slot, tray, host, module
     fabric: FakeFabric | None = field(default_factory=FakeFabric)
     slices: dict[int, FakeSlice] | None = None
     activity: dict[int, float] | None = field(default_factory=lambda: {2: 83.5, 5: 41.25, 10: 37.0})

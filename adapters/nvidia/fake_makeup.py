@@ -12,6 +12,7 @@ _INVALID_ARGUMENT, _NOT_SUPPORTED, _WRONG_VERSION = 2, 3, 25
 _SM, _MEM = 1, 2  # clock types
 _CORRECTED, _SRAM = 0, 7
 _FABRIC_VERSION = 0x2000024  # of the structure that the binding sends: 36 bytes, the second
+_POSITION_VERSION = 0x200002C  # the same of where it stands: 44 bytes, the second
 _MOST_SLICES = 7
 
 
@@ -22,6 +23,15 @@ class _Fabric(Protocol):
     cliqueId: int  # noqa: N815 - the binding's name
     state: int
     healthMask: int  # noqa: N815 - the binding's name
+
+
+class _Position(Protocol):
+    version: int
+    chassisSerialNumber: bytes  # noqa: N815 - the binding's name
+    slotNumber: int  # noqa: N815 - the binding's name
+    trayIndex: int  # noqa: N815 - the binding's name
+    hostId: int  # noqa: N815 - the binding's name
+    moduleId: int  # noqa: N815 - the binding's name
 
 
 def _text(attribute: str) -> Callable[..., int]:
@@ -84,6 +94,17 @@ def _fabric(device: FakeDevice, out: _Fabric) -> int:
     return OK
 
 
+def _position(device: FakeDevice, out: _Position) -> int:
+    if device.position is None:
+        return _NOT_SUPPORTED
+    if out.version != _POSITION_VERSION:
+        return _WRONG_VERSION
+    chassis, slot, tray, host, module = device.position
+    out.chassisSerialNumber = chassis.encode()
+    out.slotNumber, out.trayIndex, out.hostId, out.moduleId = slot, tray, host, module
+    return OK
+
+
 MAKEUP_CALLS: dict[str, Callable[..., int]] = {
     "nvmlDeviceGetCurrPcieLinkWidth": _number("pcie_width"),
     "nvmlDeviceGetCurrPcieLinkGeneration": _number("pcie_generation"),
@@ -97,4 +118,5 @@ MAKEUP_CALLS: dict[str, Callable[..., int]] = {
     "nvmlDeviceGetMigMode": _mig_mode,
     "nvmlDeviceGetMaxMigDeviceCount": _most_slices,
     "nvmlDeviceGetGpuFabricInfoV": _fabric,
+    "nvmlDeviceGetPlatformInfo": _position,
 }

@@ -32,6 +32,7 @@ FIXED: Final[Mapping[str, Element]] = {  # changes only with a reload of the dri
     "vbios": _one("vbios", binding.vbios),
     "inforom": _one("inforom", binding.inforom),
     "gsp_firmware": _one("gsp_firmware", binding.gsp_firmware),
+    "position": _one("position", binding.position),
 }
 MOVING: Final[Mapping[str, Element]] = {
     "power_cap_mw": _one("power_cap_mw", binding.power_cap),

@@ -146,8 +146,8 @@ class TpuSource:
 
     def close(self) -> None:
         """Ask no more."""
-        self._runtimes.close()
         self.runtime.close()
+        self._runtimes.close()  # which ends a call that still hangs
         self.plugin.close()
 
     def _page(self) -> Page:

@@ -178,7 +178,9 @@ class IngestService:
             if kind in {"up1", "up2"}:
                 self._take_up(session, message)
             elif kind == "inventory":
-                self._take_inventory(session, decode.inventory(message.inventory))
+                self._take_inventory(
+                    session, decode.inventory(message.inventory), former=message.inventory.former
+                )
             elif kind == "heartbeat":
                 beat = message.heartbeat.sent_ns
                 ack = ingest.Ack(heartbeat_ns=beat, received_ns=self._now_ns())
@@ -195,13 +197,28 @@ class IngestService:
                 session.end(_refused(f"{bad}; correct it on host {session.host}"))
             self._complain(session, str(bad))
 
-    def _take_inventory(self, session: Session, inventory: Inventory) -> None:
+    def _take_inventory(self, session: Session, inventory: Inventory, *, former: bool) -> None:
+        """Take what a host has, or had until the inventory that comes right behind.
+
+        Of a host that is served, another one is followed only once there is a plan for it; should
+        it be refused, the host is served as it was.
+        """
         if inventory.host != session.host:
             what = f"is {inventory.host!r:.60}, but the stream is of {session.host!r:.60}"
             raise BadMessage(("Inventory", "host"), what)
-        session.inventory, session.asked_inventory = inventory, False
+        held = session.inventory
+        followed = (session.asked_inventory, None if held is None else held.version)
+        session.asked_inventory = None
+        if former or held is None or inventory.version in followed:
+            session.inventory = inventory
+            if former:
+                return
+        else:
+            session.announced = inventory
         refusal = self._desk.claimed(session, inventory)
-        if refusal:
+        if refusal and session.announced is inventory:
+            session.announced = None
+        elif refusal:
             session.end(_refused(refusal))
 
     def _take_up(self, session: Session, message: ingest.FromAgent) -> None:
@@ -210,8 +227,8 @@ class IngestService:
         held = session.inventory
         if held is None or held.version != up.inventory:
             session.refused += 1
-            if not session.asked_inventory:  # asked once, not for each message on its way
-                session.asked_inventory = True
+            if session.asked_inventory is None:  # asked once, not for each message on its way
+                session.asked_inventory = up.inventory
                 need = ingest.NeedInventory(version=up.inventory)
                 session.send(ingest.FromAggregator(need_inventory=need))
             return

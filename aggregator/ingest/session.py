@@ -32,9 +32,10 @@ class Session:
         self.instance = instance
         self.verified = ""  # whom its certificate names, "" without one
         self.bucket = bucket
-        self.inventory: Inventory | None = None
+        self.inventory: Inventory | None = None  # that its messages follow
+        self.announced: Inventory | None = None  # that they will follow once there is a plan for it
         self.plan = 0  # the newest that was sent
-        self.asked_inventory = False
+        self.asked_inventory: int | None = None  # a version that messages follow, unknown here
         self.sent = self.received = self.dropped = self.unread = self.refused = 0
         self._on_change = on_change
         self._waiting: deque[ingest.FromAggregator] = deque()

@@ -4,9 +4,10 @@ Apart from the level channel's plan, because its questions are other ones: how m
 noise has, and whether what is left after φ is worth its name (statistics.md E, G2).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import isnan, nan
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+UNSEATED: Mapping[str, int] = MappingProxyType({})
 JUDGED_EACH = 50  # blocks between two looks at the monitor
 
 
@@ -113,7 +115,15 @@ class ChangeBook:
         self.cold = [(scope, why) for scope, why in self.cold if scope not in old]
         for column in range(len(self._fleet.metrics)):
             self._follow(column)
-        self._seat_joint()
+        self._seat_joint(former.seats())
+
+    def seats(self) -> dict[str, int]:
+        """Return the rung of each pool's joint cell, by the pool's name."""
+        return {
+            self._fleet.pools[cell.pool]: cell.rung
+            for cell in self.cells.values()
+            if self._fleet.metrics[cell.column].score == JOINT
+        }
 
     def plans(self) -> Iterable[ChangePlan]:
         """Yield what the agents must know of every cell."""
@@ -244,9 +254,14 @@ class ChangeBook:
             self._fallen.append(Fallen(self._scope(cell), cell.calibration))
         return fell
 
-    def forget(self, rows: Ints) -> None:
-        """Take ``rows`` for streams that begin anew: their baseline is to come again."""
+    def forget(self, rows: Ints, columns: Ints | None = None) -> None:
+        """Take ``rows`` for streams that begin anew: their baseline is to come again.
+
+        Of all ``columns`` if None.
+        """
         for cell in self.cells.values():
+            if columns is not None and cell.column not in columns:
+                continue
             cell.known.difference_update(rows.tolist())
 
     def hear_long_run(self, rung: int, variance: Floats, scores: Ints) -> bool:
@@ -327,15 +342,19 @@ class ChangeBook:
             if of_shards and cell.rung not in of_shards:
                 self._open(cell.pool, column, min(of_shards), cell.rows, slow=cell.slow)
 
-    def _seat_joint(self) -> None:
+    def _seat_joint(self, before: Mapping[str, int] = UNSEATED) -> None:
         """Open the joint cell of each pool where most of its means have a stream, or move it there.
 
         Its own 200 blocks follow theirs: where a horizon is too short for that there is none.
+        Where it sat ``before``, by name of the pool, a metric that has come does not move it.
         """
         column = joint_column(self._fleet.metrics)
         if column is None:
             return
-        for pool, (rung, rows) in shared_rungs(self.cells.values(), self._fleet.metrics).items():
+        names = {name: pool for pool, name in enumerate(self._fleet.pools)}
+        seats = {names[name]: rung for name, rung in before.items() if name in names}
+        found = shared_rungs(self.cells.values(), self._fleet.metrics, seats)
+        for pool, (rung, rows) in found.items():
             held = self.cells.get((pool, column, 0))
             if self.lengths.fits_twice(rung) and (held is None or held.rung != rung):
                 self._open(pool, column, rung, rows, slow=False)

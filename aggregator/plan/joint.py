@@ -7,6 +7,7 @@ with whatever stirs the residuals of a whole group, which a mean, taken against 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from math import isnan, pi, sqrt
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ Ints = npt.NDArray[np.int64]
 
 FEWEST_TOGETHER = 8  # windows whose median means something
 SURE = 5.0  # standard errors: it is looked at some ten thousand times in an epoch
+NONE_HELD: Mapping[int, int] = MappingProxyType({})
 
 
 def joint_column(metrics: Sequence[Metric]) -> int | None:
@@ -29,17 +31,21 @@ def joint_column(metrics: Sequence[Metric]) -> int | None:
 
 
 def shared_rungs(
-    cells: Iterable[ChangeCell], metrics: Sequence[Metric]
+    cells: Iterable[ChangeCell], metrics: Sequence[Metric], held: Mapping[int, int] = NONE_HELD
 ) -> dict[int, tuple[int, Ints]]:
     """Return, by pool, the rung at which most of its means have a stream, and the pool's rows.
 
-    The longer of two alike; a pool in which no two means share one is left out.
+    The longer of two alike, and one that is ``held`` by a pool as long as two means share it; a
+    pool in which no two means share one is left out.
     """
     streams: dict[int, Counter[int]] = {}
     rows: dict[int, Ints] = {}
     for cell in (c for c in cells if metrics[c.column].paired):
         streams.setdefault(cell.pool, Counter())[cell.rung] += 1
         rows[cell.pool] = cell.rows
+    for pool, rung in held.items():
+        if streams.get(pool, Counter())[rung] >= FEWEST_COLUMNS:
+            streams[pool] = Counter({rung: streams[pool][rung]})
     found = {pool: max((n, rung) for rung, n in at.items()) for pool, at in streams.items()}
     return {pool: (r, rows[pool]) for pool, (n, r) in found.items() if n >= FEWEST_COLUMNS}
 

@@ -20,6 +20,7 @@ from .change import ChangeBook
 from .counts import CountsBook
 from .epochs import Epochs
 from .level import LevelBook
+from .measures import remeasured
 from .members import Members
 from .parts import LEVEL, SLOW, Parts, weights
 from .renewal import Renewal
@@ -29,6 +30,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Classes = npt.NDArray[np.int8]
+
+ROUNDING = 1e-12  # of a weight: sums of the same shares in another order
+HALF = 0.5  # share of the shards beneath a node that moves its median
 
 
 class Planner:
@@ -68,6 +72,7 @@ class Planner:
         self._weights = weights(self._rungs(), paired)
         self._own_epochs = np.zeros(len(fleet.rows), dtype=np.int64)
         self._born = np.zeros(len(fleet.rows), dtype=np.int64)
+        self._column_epochs = np.zeros((len(fleet.rows), len(fleet.metrics)), dtype=np.int64)
         self._reports = Reports(len(fleet.rows), len(fleet.metrics))
         self.held: dict[int, Held] = {}  # rows of open verdicts, and of those folded into one
         self._renewal = Renewal(len(fleet.metrics), horizon)
@@ -105,7 +110,15 @@ class Planner:
             direction={m.name: m.direction for m in fleet.metrics},
             held={fleet.rows[row]: held for row, held in sorted(self.held.items())},
             born={s.id: int(e) for s, e in zip(fleet.shards, self._born, strict=False) if e},
+            metric_epochs={
+                fleet.rows[row]: self._epochs_of_columns(int(row))
+                for row in np.flatnonzero(self._column_epochs.any(axis=1))
+            },
         )
+
+    def _epochs_of_columns(self, row: int) -> dict[str, int]:
+        own = self._column_epochs[row]
+        return {self._fleet.metrics[j].name: int(own[j]) for j in np.flatnonzero(own)}
 
     def hold(self, held: Mapping[int, Held]) -> bool:
         """Hold the rows of ``held`` and no others; say whether the plan changed.
@@ -164,18 +177,42 @@ class Planner:
         self.counts.inherit(former.counts, move)
         self._own_epochs[move.rows[1]] = former._own_epochs[move.rows[0]]  # noqa: SLF001 - of this class
         self._born[move.rows[1]] = former._born[move.rows[0]]  # noqa: SLF001 - of this class
+        move.table(former._column_epochs, self._column_epochs)  # noqa: SLF001 - of this class
         self._reports.inherit(former._reports, move)  # noqa: SLF001 - of this class
         to = move.to_row()
         self.held = {int(to[row]): held for row, held in former.held.items() if to[row] != GONE}
         self._renewal.inherit(former._renewal, move)  # noqa: SLF001 - of this class
         self._begin_changed(former, move)
+        self._begin_remeasured(move)
+
+    def _begin_remeasured(self, move: Move) -> None:
+        """Begin epochs of the columns that a host reads otherwise now: another measure.
+
+        A node above learns anew where half of its shards are measured otherwise than before: its
+        median is another one then.
+        """
+        again = np.zeros(len(self._fleet.rows), dtype=np.bool_)
+        for host, columns in remeasured(move).items():
+            rows = self._fleet.hosts[host]
+            why = "; ".join(words for _, words in columns if words) or "its scores are others"
+            places = np.array([j for j, _ in columns], dtype=np.int64)
+            self._column_epochs[np.ix_(rows, places)] = self.epochs.begin(f"host={host}", why)
+            self.change.forget(rows, places)
+            again[rows] = True
+        for i, beneath in enumerate(self._fleet.shards_beneath):
+            row = self._fleet.shard_count + i
+            if again[beneath].mean() >= HALF:
+                reason = "half of its shards are measured otherwise"
+                self.relearn(self._fleet.rows[row], np.array([row], dtype=np.int64), reason)
 
     def _begin_changed(self, former: "Planner", move: Move) -> None:
         """Begin epochs of all rows for which a change of the fleet was a change of their null."""
         begun = np.zeros(len(self._fleet.rows), dtype=np.bool_)
         weights = np.zeros_like(self._weights)
         move.parts(former._weights, weights)  # noqa: SLF001 - of this class
-        other = np.flatnonzero(np.any(weights != self._weights, axis=(0, 1)))
+        same = np.isclose(weights, self._weights, rtol=ROUNDING, atol=0.0).all(axis=(0, 1))
+        self._weights[:, :, same] = weights[:, :, same]  # to the last bit
+        other = np.flatnonzero(~same)
         reasons = {**move.changed(), "it joined": move.joined(), "its metrics are others": other}
         for reason, rows in reasons.items():
             left = rows[~begun[rows]]
@@ -223,6 +260,7 @@ class Planner:
             np.maximum(self.level.epochs(), self.counts.epochs()),
         ]
         own = np.maximum(np.stack(epochs).transpose(0, 2, 1), self._own_epochs)
+        own = np.maximum(own, self._column_epochs.T)
         return Parts(
             weights=self._weights,
             validity=validity.transpose(0, 2, 1),
@@ -288,13 +326,13 @@ class Planner:
         return changed
 
     def _rungs(self) -> Ints:
-        """Return the rung (3, M, R) of every part."""
+        """Return the rung (3, M, R) of every part, 0 where a row does not have the metric."""
         rungs = [
             self.change.rungs(slow=False),
             self.change.rungs(slow=True),
             np.maximum(self.level.rungs(), self.counts.rungs()),
         ]
-        return np.stack(rungs).transpose(0, 2, 1)
+        return np.where(self._fleet.has, np.stack(rungs), 0).transpose(0, 2, 1)
 
 
 def _joined(parts: Sequence[tuple[Ints, Floats]]) -> tuple[Ints, Floats]:

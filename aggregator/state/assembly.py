@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from ...proto.messages import Inventory
+from .departed import Departed
 
 NEVER: Final = float("-inf")
 
@@ -22,6 +23,7 @@ class Assembly:
         self._quiet = gather_seconds
         self._inventories: dict[str, Inventory] = {}
         self._owner: dict[str, str] = {}  # host by shard
+        self._departed = Departed()
         self._changed_at = NEVER
         self._pending = False
         self.formed = False
@@ -55,6 +57,9 @@ class Assembly:
         for shard in held.shards if held else ():
             del self._owner[shard.id]
         self._owner.update((shard.id, inventory.host) for shard in inventory.shards)
+        if held is not None and self.formed:
+            self._departed.note(held, inventory, now)
+        self._departed.back(inventory)
         self._changed_at, self._pending = now, True
         return ""
 
@@ -91,6 +96,12 @@ class Assembly:
                 continue
             for shard in held.shards:
                 del self._owner[shard.id]
+            self._departed.forget(host)
+            self._changed_at, self._pending = now, True
+
+    def expire(self, now: float) -> None:
+        """Leave out of the next fleet what left a host so long ago that its epoch is over."""
+        if self._departed.expire(now):
             self._changed_at, self._pending = now, True
 
     def due(self, now: float) -> bool:
@@ -101,11 +112,22 @@ class Assembly:
         return complete or now - self._changed_at >= self._quiet
 
     def take(self) -> tuple[Inventory, ...]:
-        """Return the inventories of the fleet to be formed, by name of the host, and note it."""
+        """Return the inventories of the fleet to be formed, by name of the host, and note it.
+
+        Behind them stand those of shards that have left.
+        """
         self._pending, self.formed = False, True
-        return tuple(inventory for _, inventory in sorted(self._inventories.items()))
+        reported = tuple(inventory for _, inventory in sorted(self._inventories.items()))
+        return (*reported, *self._departed.inventories(self._inventories))
 
 
 def _same(one: Inventory, other: Inventory) -> bool:
     """Say whether two inventories make the same rows and columns of a fleet."""
-    return (one.shards, one.metrics, one.interval) == (other.shards, other.metrics, other.interval)
+    pace = (one.interval, one.refreshes)
+    return same_rows(one, other) and pace == (other.interval, other.refreshes)
+
+
+def same_rows(one: Inventory, other: Inventory) -> bool:
+    """Say whether messages that follow one inventory mean the same under the other."""
+    rows = (one.shards, one.metrics, one.schemas)
+    return rows == (other.shards, other.metrics, other.schemas)

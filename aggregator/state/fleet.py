@@ -56,7 +56,9 @@ class Fleet:
 
     ``group`` (R,) index into ``groups``; ``pool`` (R,) index into ``pools``, whose rows share φ
     and κ (a SKU, or the nodes of one contrast); ``equals`` (R,) whether the group is of equals;
-    ``hosts`` sender to its rows; ``reported`` sender to the metrics it has, in its own order;
+    ``hosts`` sender to its rows; ``reported`` sender to the metrics it has, in its own order, and
+    ``schemas`` to how each of these is read; ``has`` (R, M) whether a row has a column, or a shard
+    beneath it does;
     ``places`` sender to where its values stand; ``shards_beneath`` rows of each inner node.
     """
 
@@ -74,6 +76,8 @@ class Fleet:
     reported: Mapping[str, tuple[str, ...]]
     places: Mapping[str, Place]
     shards_beneath: tuple[Ints, ...]
+    has: Bools
+    schemas: Mapping[str, Mapping[str, str]]
 
     @property
     def shard_count(self) -> int:
@@ -117,6 +121,7 @@ def build_fleet(
     hosts = {i.host: np.array([row[s.id] for s in i.shards], dtype=np.int64) for i in inventories}
     places = {i.host: _place(hosts[i.host], i.metrics, metrics) for i in inventories}
     hosts[NODES_HOST] = np.arange(len(shards), len(shards) + len(nodes))
+    beneath = tuple(np.array([row[m] for m in n.members]) for n in nodes)
     return Fleet(
         metrics=tuple(metrics),
         rows=(*row, *(n.id for n in nodes)),
@@ -131,8 +136,18 @@ def build_fleet(
         hosts=hosts,
         reported={i.host: i.metrics for i in inventories},
         places=places,
-        shards_beneath=tuple(np.array([row[m] for m in n.members]) for n in nodes),
+        shards_beneath=beneath,
+        has=_has(tuple(places.values()), beneath, (len(shards), len(metrics))),
+        schemas={i.host: dict(zip(i.metrics, i.schemas, strict=False)) for i in inventories},
     )
+
+
+def _has(places: Sequence[Place], beneath: Sequence[Ints], shape: tuple[int, int]) -> Bools:
+    has = np.zeros(shape, dtype=np.bool_)
+    for place in places:
+        has[place.cells] = True
+    above = [has[members].any(axis=0) for members in beneath]
+    return np.vstack([has, *above])
 
 
 def _place(rows: Ints, reported: Sequence[str], metrics: Sequence[Metric]) -> Place:

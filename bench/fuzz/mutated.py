@@ -47,7 +47,7 @@ def _round(target: Target, place: Path, number: int) -> None:
         deadline=None,
         database=None,
         phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(inputs(target.samples))
     def feeds(data: bytes) -> None:

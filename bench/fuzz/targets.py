@@ -3,6 +3,7 @@
 Apart from what makes the bytes, because two engines do that: random changes, and coverage.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +16,14 @@ from google.protobuf.message import DecodeError
 from tessera.adapters.base import Shard
 from tessera.adapters.catalogue import BadDocument, read_catalogue
 from tessera.adapters.exposition import BadExposition, parse
+from tessera.adapters.jobs import jobs_of
+from tessera.adapters.kubernetes import pod_resources_pb2
+from tessera.adapters.kubernetes.pod_resources import held_of
 from tessera.adapters.linux.kmsg import parse as parse_record
+from tessera.adapters.neuron import sysfs
+from tessera.adapters.neuron.documents import Documents
+from tessera.adapters.neuron.report import BadReport, parse_report
+from tessera.adapters.neuron.tally import Tally
 from tessera.adapters.nvidia.dcgm_facts import Conditions
 from tessera.adapters.nvidia.dcgm_page import devices_of
 from tessera.adapters.nvidia.dcgm_values import Values
@@ -23,6 +31,9 @@ from tessera.adapters.nvidia.nvrm import Reader
 from tessera.adapters.nvidia.xid import classify, read_xids
 from tessera.adapters.recording import BadRecording
 from tessera.adapters.recording_read import read_recording, read_truth
+from tessera.adapters.slurm import show
+from tessera.adapters.slurm.hostlist import BadHostlist
+from tessera.adapters.slurm.wiring import parse_wiring
 from tessera.adapters.standing import Standing
 from tessera.adapters.topology.model import BadTopology
 from tessera.adapters.topology.static import read_topology
@@ -37,12 +48,16 @@ from tessera.agent.config import AgentSettings
 from tessera.agent.journal import read_journal
 from tessera.agent.mailbox import Mailbox
 from tessera.agent.packed import unpacked
+from tessera.agent.salvage import salvaged
+from tessera.agent.sealed import read_record
+from tessera.agent.words import Words
 from tessera.agent.workload import Workload
 from tessera.aggregator.config import AggregatorSettings
 from tessera.lab.corpus import read_bundle
 from tessera.proto import decode, decode_plan
 from tessera.proto.baseline_file import BadBaseline, read_baseline
 from tessera.proto.pack import BadMessage
+from tessera.proto.past import check_past
 from tessera.proto.schema import ingest
 from tessera.settings.certificate import NoCertificate, read_certificate
 from tessera.settings.load import BadSettings, load
@@ -96,6 +111,9 @@ def _all() -> Iterator[Target]:
     yield Target("events", _recording("events.json"), (BadRecording,))
     yield Target("truth", _recording("truth.json"), (BadRecording,))
     yield Target("journal", _file("journal", lambda p: list(read_journal(p))), (ValueError,))
+    yield Target("salvage", lambda data, _: list(salvaged(data)), ())
+    yield Target("sealed", lambda data, _: read_record(data), (ValueError,))
+    yield Target("words", _words, ())
     yield Target("snapshot", lambda data, _: unpacked(data), (ValueError,))
     yield Target("baseline", lambda data, _: read_baseline(data), (BadBaseline,))
     yield Target("datagram", _datagram, (datagram.BadDatagram,))
@@ -109,6 +127,11 @@ def _all() -> Iterator[Target]:
     yield Target("xid-classes", _file("xids.toml", read_xids), document)
     yield Target("kernel-log", _kernel_log, ())
     yield Target("certificate", _certificate, (NoCertificate,))
+    yield Target("neuron-monitor", _neuron_monitor, (BadReport,))
+    yield Target("neuron-files", _neuron_files, ())
+    yield Target("pod-resources", _pod_resources, (DecodeError,))
+    yield Target("slurm-json", _slurm_json, (show.BadShow, ValueError, RecursionError))
+    yield Target("slurm-text", _slurm_text, (BadHostlist,))
     yield Target("from-agent", _from_agent, (BadMessage, DecodeError))
     yield Target("from-aggregator", _from_aggregator, (BadMessage, DecodeError))
 
@@ -132,6 +155,17 @@ def _recording(name: str) -> Parse:
         return read_truth(folder) if name == "truth.json" else read_recording(folder)
 
     return parse
+
+
+def _words(data: bytes, folder: Path) -> object:
+    (folder / "words-0000000001").write_bytes(data)
+    words = Words(folder, 1 << 16)
+    words.load(1)
+    words.begin()
+    words.say("fact", b"")
+    words.close()
+    (folder / "words-0000000002").unlink()
+    return None
 
 
 def _identity(data: bytes, folder: Path) -> object:
@@ -191,6 +225,35 @@ def _certificate(data: bytes, _folder: Path) -> object:
     return read_certificate(DER_cert_to_PEM_cert(data).encode())
 
 
+def _neuron_monitor(data: bytes, _folder: Path) -> object:
+    """Read a stream as the source does, to its values."""
+    tally = Tally()
+    for at, document in enumerate(Documents().feed(data)):
+        tally.take(parse_report(document), float(at))
+    return tally.fresh()
+
+
+def _neuron_files(data: bytes, _folder: Path) -> object:
+    text = _text(data)
+    return sysfs.parse_power(text), sysfs.parse_indices(text), sysfs.parse_components(text)
+
+
+def _pod_resources(data: bytes, _folder: Path) -> object:
+    listed = pod_resources_pb2.ListPodResourcesResponse.FromString(data)
+    return jobs_of(tuple(held_of(listed, cores=8)), ("gpu-0", "gpu-1"))
+
+
+def _slurm_json(data: bytes, _folder: Path) -> object:
+    answer = json.loads(data)
+    jobs = show.parse_jobs(answer)
+    return show.parse_nodes(answer), jobs_of(show.held_by(jobs, "acc-07", whole=True), ("gpu-0",))
+
+
+def _slurm_text(data: bytes, _folder: Path) -> object:
+    text = _text(data)
+    return show.parse_node_text(text), parse_wiring(text)
+
+
 def _from_agent(data: bytes, _folder: Path) -> object:
     message = ingest.FromAgent.FromString(data)
     kind = message.WhichOneof("body")
@@ -200,6 +263,9 @@ def _from_agent(data: bytes, _folder: Path) -> object:
         return decode.up1(message.up1, "host-0", (ROWS, COLUMNS))
     if kind == "up2":
         return decode.up2(message.up2, "host-0", (ROWS, COLUMNS))
+    if kind == "history":
+        for block in message.history.blocks:
+            check_past(block, (ROWS, COLUMNS))
     if kind == "raw_ticks":
         return decode.raw_ticks(message.raw_ticks)
     return None

@@ -131,14 +131,9 @@ class Aggregator(ingest_grpc.IngestServicer):
             self.hellos.append(message.hello)
             return await self._greet(context)
         if kind == "inventory":
-            self.inventories.append(message.inventory)
-            if self.refusal_of_inventory:
-                refused = ingest.Refused(reason=self.refusal_of_inventory)
-                await self._write(context, ingest.FromAggregator(refused=refused))
-                return False
-            await self._write(context, ingest.FromAggregator(plan=self._plan()))
-        elif kind == "up1":
-            held = self._inventory()
+            return await self._take_inventory(message.inventory, context)
+        if kind == "up1":
+            held = self._inventory(message.up1.inventory)
             up1 = decode.up1(message.up1, held.host, (len(held.shards), len(held.metrics)))
             self.up1.append(up1)
             for down in self.answers(up1):
@@ -175,6 +170,16 @@ class Aggregator(ingest_grpc.IngestServicer):
             ack.blocks.add(rung=one.rung, from_block=one.block, to_block=one.block)
         await self._write(context, ingest.FromAggregator(ack=ack))
 
+    async def _take_inventory(self, inventory: ingest.Inventory, context: Context) -> bool:
+        self.inventories.append(inventory)
+        if self.refusal_of_inventory:
+            refused = ingest.Refused(reason=self.refusal_of_inventory)
+            await self._write(context, ingest.FromAggregator(refused=refused))
+            return False
+        if not inventory.former:
+            await self._write(context, ingest.FromAggregator(plan=self._plan()))
+        return True
+
     async def _greet(self, context: Context) -> bool:
         self._news.set()
         if self.refusal:
@@ -185,13 +190,13 @@ class Aggregator(ingest_grpc.IngestServicer):
         await self._write(context, ingest.FromAggregator(welcome=welcome))
         return True
 
-    def _inventory(self) -> Inventory:
-        return decode.inventory(self.inventories[-1])
+    def _inventory(self, version: int) -> Inventory:
+        return decode.inventory(next(i for i in self.inventories if i.version == version))
 
     def _plan(self) -> ingest.Plan:
-        held = self._inventory()
+        held = self._inventory(self.inventories[-1].version)
         plan = replace(plan_of(held, self.plan, epoch=self.epoch))
-        return encode.plan(plan, [shard.id for shard in held.shards])
+        return encode.plan(plan, [shard.id for shard in held.shards], held.version)
 
 
 @asynccontextmanager

@@ -10,21 +10,22 @@ from tessera.adapters.base import Event
 from tessera.adapters.catalogue import default_catalogue
 from tessera.agent.checkpoint import Checkpoints
 from tessera.agent.events import Events
-from tessera.agent.exchange import MOST_REPEATED, PAST_SINCE, Desk, Exchange
+from tessera.agent.exchange import MOST_REPEATED, PAST_SINCE, SETTLING, Desk, Exchange
 from tessera.agent.facts import Facts
 from tessera.agent.fold import Block
 from tessera.agent.identity import Identity
 from tessera.agent.intake import Intake
 from tessera.agent.ledger import open_ledger
+from tessera.agent.resurvey import Surveyed
 from tessera.agent.ring import Ring
 from tessera.agent.spool import REPEAT as REPEAT_HISTORY
 from tessera.agent.spool import Spool
-from tessera.proto import encode
+from tessera.proto import decode, encode
 from tessera.proto.messages import Freeze, Inventory, ShardRow, Up1
 from tessera.proto.schema import ingest
 from tessera.settings.clock import ManualClock
 
-from .aggregator import RUNG, plan_of
+from .aggregator import RUNG, downs_of, plan_of
 from .hosts import METRICS, SHARDS, STARTED
 
 ROWS = tuple(ShardRow(name, "gpu_shard", "h200", "train", "") for name in SHARDS)
@@ -121,6 +122,117 @@ def test_frozen_rows_are_said_and_not_eligible_while_a_freeze_covers_the_block(
     assert [up1.frozen for up1 in offered(exchange, [first + 2])] == [None]
 
 
+GONE = replace(HOST, version=2, shards=ROWS[1:])  # the first shard is gone by then
+SURVEYED = Surveyed(GONE, tuple(default_catalogue().of(name) for name in METRICS))
+
+
+def inventories(sent: Iterable[ingest.FromAgent]) -> list[tuple[int, bool]]:
+    """Return the versions that were sent, and which were said to be former ones."""
+    told = [m.inventory for m in sent if m.HasField("inventory")]
+    return [(inventory.version, inventory.former) for inventory in told]
+
+
+def planned(exchange: Exchange, inventory: Inventory, number: int = 1) -> None:
+    plan = plan_of(inventory, number)
+    told = encode.plan(plan, [s.id for s in inventory.shards], inventory.version)
+    exchange.take(ingest.FromAggregator(plan=told))
+
+
+def test_an_inventory_that_is_announced_is_followed_from_its_plan_on(tmp_path: Path) -> None:
+    exchange, sent = linked(tmp_path, Facts(), ManualClock(STARTED))
+    planned(exchange, HOST)
+    exchange.announce(SURVEYED)
+    assert inventories(sent) == [(2, False)]
+    first = int(STARTED) // RUNG
+    (up1,) = offered(exchange, [first])
+    assert (up1.inventory, up1.x.shape) == (1, (5, 2))
+    planned(exchange, HOST, 2)  # of the fleet as it was
+    assert exchange.inventory == HOST
+    planned(exchange, GONE, 3)
+    assert exchange.inventory == GONE
+    (up1,) = exchange.offer([Block(RUNG, first + 1, np.ones((4, 2), dtype=np.float32))])
+    assert (up1.inventory, up1.plan, up1.x.shape) == (2, 3, (4, 2))
+
+
+def test_of_what_is_gone_nothing_is_sent_while_its_successor_waits(tmp_path: Path) -> None:
+    exchange, _ = linked(tmp_path, Facts(), ManualClock(STARTED))
+    planned(exchange, HOST)
+    exchange.announce(SURVEYED)
+    (up1,) = offered(exchange, [int(STARTED) // RUNG])
+    assert np.isnan(up1.x[0]).all()
+    assert (up1.x[1:] == 1.0).all()
+
+
+def test_a_plan_for_what_was_never_announced_is_not_obeyed(tmp_path: Path) -> None:
+    exchange, _ = linked(tmp_path, Facts(), ManualClock(STARTED))
+    planned(exchange, HOST)
+    planned(exchange, GONE, 2)
+    (up1,) = offered(exchange, [int(STARTED) // RUNG])
+    assert (exchange.inventory, up1.plan) == (HOST, 1)
+
+
+def test_a_new_link_hears_of_the_former_inventory_its_evidence_and_then_the_newest(
+    tmp_path: Path,
+) -> None:
+    exchange, _ = linked(tmp_path, Facts(), ManualClock(STARTED))
+    planned(exchange, HOST)
+    (up1,) = offered(exchange, [int(STARTED) // RUNG])
+    exchange.take(ingest.FromAggregator(down=encode.downs(downs_of(up1))))
+    exchange.announce(SURVEYED)
+    greeting = list(exchange.greeting(ingest.Welcome()))
+    assert [m.WhichOneof("body") for m in greeting] == ["inventory", "up2", "inventory"]
+    assert inventories(greeting) == [(1, True), (2, False)]
+    assert greeting[1].up2.inventory == 1
+
+
+def test_an_aggregator_that_needs_an_inventory_is_told_both(tmp_path: Path) -> None:
+    exchange, sent = linked(tmp_path, Facts(), ManualClock(STARTED))
+    planned(exchange, HOST)
+    need = ingest.FromAggregator(need_inventory=ingest.NeedInventory(version=1))
+    exchange.take(need)
+    exchange.announce(SURVEYED)
+    exchange.take(need)
+    assert inventories(sent) == [(1, False), (2, False), (1, True), (2, False)]
+
+
+def test_a_plan_that_leaves_out_a_shard_that_was_announced_is_refused(tmp_path: Path) -> None:
+    exchange, _ = linked(tmp_path, Facts(), ManualClock(STARTED))
+    planned(exchange, HOST)
+    more = replace(HOST, version=2, shards=(*ROWS, replace(ROWS[0], id="gpu-9")))
+    exchange.announce(replace(SURVEYED, inventory=more))
+    short = encode.plan(plan_of(HOST, 2), SHARDS, 2)
+    exchange.take(ingest.FromAggregator(plan=short))
+    assert (exchange.refused, exchange.inventory, exchange.version) == (1, HOST, 2)
+    planned(exchange, more, 3)
+    assert exchange.inventory == more
+
+
+def test_raw_ticks_of_what_stays_are_there_after_a_change(tmp_path: Path) -> None:
+    exchange, sent = linked(tmp_path, Facts(), ManualClock(STARTED))
+    planned(exchange, HOST)
+    exchange.ring.push(STARTED, np.ones((5, 2)))
+    exchange.announce(SURVEYED)
+    planned(exchange, GONE, 2)
+    for shard in SHARDS[:2]:
+        asked = ingest.RawTicksRequest(id=1, shard=shard)
+        exchange.take(ingest.FromAggregator(raw_ticks_request=asked))
+    gone, there = (m.raw_ticks for m in sent if m.HasField("raw_ticks"))
+    assert "has no shard" in gone.refused
+    assert decode.raw_ticks(there).at.tolist() == [STARTED]
+
+
+def test_an_inventory_without_a_plan_is_announced_again_each_half_minute(tmp_path: Path) -> None:
+    clock = ManualClock(STARTED)
+    exchange, sent = linked(tmp_path, Facts(), clock)
+    planned(exchange, HOST)
+    exchange.announce(SURVEYED)
+    beats(exchange, clock, 70)
+    assert inventories(sent) == [(2, False)] * 3
+    planned(exchange, GONE, 2)
+    beats(exchange, clock, 70)
+    assert len(inventories(sent)) == 3
+
+
 def test_an_event_is_said_on_each_link_and_again_until_somebody_has_stored_it(
     tmp_path: Path,
 ) -> None:
@@ -149,6 +261,10 @@ def with_past(
     exchange.follow()
     spool.seal(Block(RUNG, 12, x), live=False)
     assert len(list(exchange.greeting(ingest.Welcome(minor=minor)))) >= 1
+    assert spool.waiting == 2
+    exchange.send_past()
+    assert sent == []  # other hosts have come back too, and what is live goes first
+    clock.advance(SETTLING)
     return exchange, spool, sent
 
 

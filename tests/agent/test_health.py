@@ -114,6 +114,21 @@ def test_metrics_are_served_beside_it(health: Health, patient: Patient) -> None:
     assert '\ntessera_agent_source_up{source="nvml"} 0\n' in body
 
 
+def test_it_is_served_on_ipv6_too(patient: Patient) -> None:
+    health = Health("[::1]:0", patient)
+    try:
+        health.start()
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+    connection = HTTPConnection("::1", health.port, timeout=10)
+    try:
+        connection.request("GET", "/livez")
+        assert connection.getresponse().status == 200
+    finally:
+        connection.close()
+        health.stop()
+
+
 def test_there_is_nothing_else(health: Health) -> None:
     assert get(health, "/secrets")[0] == 404
 

@@ -57,6 +57,14 @@ def test_rows_follow_the_sources_and_columns_their_names() -> None:
     assert (found.host, found.boot_id) == ("host-0", "boot-1")
 
 
+def test_metrics_of_a_source_that_is_seldom_new_say_how_seldom() -> None:
+    slow = default_catalogue().with_override({"power_watts": {"refresh": 30.0}})
+    names = ["power_watts", "temperature_celsius"]
+    assert survey(ME, [GPU], judged_metrics(names, slow), Named()).refreshes == (30.0, 0.0)
+    assert survey(ME, [GPU], judged_metrics(names, default_catalogue()), Named()).refreshes == ()
+    assert survey(ME, [GPU], judged_metrics(names, slow), Named(), 60.0).refreshes == ()
+
+
 def test_gauges_running_totals_and_counts_are_judged_and_states_and_events_are_not() -> None:
     names = [
         "power_watts",

@@ -27,10 +27,10 @@ from .aggregator import GROUP, RUNG, downs_of, plan_of
 SHARDS = tuple(ShardRow(f"gpu-{i}", "gpu_shard", "h200", "train", "") for i in range(5))
 HOST = Inventory("host-0", 1, SHARDS, ("power_watts", "step_time_seconds"))
 OTHERS = [
-    (replace(HOST, shards=SHARDS[:4]), "shards"),
-    (replace(HOST, metrics=("power_watts",)), "metrics"),
-    (replace(HOST, host="host-1"), "hosts"),
-    (replace(HOST, shards=(replace(SHARDS[0], job="other"), *SHARDS[1:])), "SKUs, jobs or roles"),
+    replace(HOST, version=2, shards=SHARDS[:4]),
+    replace(HOST, version=2, metrics=("power_watts",)),
+    replace(HOST, version=2, shards=(replace(SHARDS[0], job="other"), *SHARDS[1:])),
+    replace(HOST, version=2, schemas=("", "v2")),
 ]
 
 Step = tuple[str, int]  # what is done, and a number that varies it
@@ -172,18 +172,66 @@ def test_a_first_start_is_new_and_nothing_was_lost(tmp_path: Path) -> None:
     assert found.evidence.plan is None
 
 
-@pytest.mark.parametrize(("other", "what"), OTHERS)
-def test_evidence_of_another_inventory_is_lost_with_the_reason(
-    tmp_path: Path, other: Inventory, what: str
-) -> None:
+def test_evidence_of_another_host_is_lost_with_the_reason(tmp_path: Path) -> None:
     ledger = begun(tmp_path)
     do(ledger, 0, ("plan", 0))
     ledger.close()
+    other = replace(HOST, host="host-1")
     found = opened(tmp_path, other)
     assert not found.resumed
-    assert f"is about other {what} than this host has now" in found.lost
+    assert "is about host host-0, this one is host-1" in found.lost
     assert found.evidence.inventory == other
     assert found.evidence.plan is None
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_evidence_of_a_host_that_has_changed_goes_on_as_it_was_until_a_plan_comes(
+    tmp_path: Path, other: Inventory
+) -> None:
+    ledger = begun(tmp_path)
+    do(ledger, 0, ("plan", 0))
+    do(ledger, 1, ("bet", 0))
+    ledger.close()
+    found = opened(tmp_path, other)
+    assert (found.resumed, found.lost) == (True, "")
+    assert found.evidence.inventory == HOST
+    assert state(found) == state(ledger)
+
+
+def test_evidence_that_has_no_plan_yet_is_of_what_the_host_has_now(tmp_path: Path) -> None:
+    begun(tmp_path).close()
+    found = opened(tmp_path, OTHERS[0])
+    assert not found.resumed
+    assert found.evidence.inventory == OTHERS[0]
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_change_that_is_followed_is_followed_again_after_a_kill(
+    tmp_path: Path, other: Inventory
+) -> None:
+    ledger = begun(tmp_path)
+    do(ledger, 0, ("plan", 0))
+    for number in range(1, 6):
+        do(ledger, number, ("bet", 0))
+    before, size = state(ledger), newest(tmp_path, "journal").stat().st_size
+    ledger.follow(other, plan_of(other, 9))
+    assert ledger.evidence.inventory == other
+    assert dict(ledger.last) == {}
+    for cut, then in ((1, before), (HEAD.size + 5, before), (None, state(ledger))):
+        assert state(killed(tmp_path, None if cut is None else size + cut)) == then
+
+
+def test_a_plan_that_leaves_out_a_new_shard_is_refused_and_nothing_has_changed(
+    tmp_path: Path,
+) -> None:
+    ledger = begun(tmp_path)
+    do(ledger, 0, ("plan", 0))
+    before = state(ledger)
+    more = replace(HOST, version=2, shards=(*SHARDS, replace(SHARDS[0], id="gpu-9")))
+    with pytest.raises(ValueError, match="plan 9 does not know shard gpu-9"):
+        ledger.follow(more, plan_of(HOST, 9))
+    assert state(ledger) == before
+    assert state(opened(tmp_path)) == before
 
 
 def test_lost_evidence_is_lost_until_a_plan_comes_however_often_the_process_starts(

@@ -36,7 +36,7 @@ FULL = Vitals(
     counters={**dict.fromkeys(COUNTERS, 17), "up1_dropped": 4, "facts_dropped": 0, "new_thing": 1},
     evidence_age=7.5,
     certificate_ends=1.8e9,
-    sample_ages={("GPU-1", "power_watts"): 0.25, ("GPU-2", "power_watts"): 90.0},
+    sample_ages={("GPU-1", "power_watts"): 0.25, ("GPU-2", "power_watts"): 100.0},
     shards=(
         ShardRow("GPU-1", "gpu_shard", "h200", "train", "worker"),
         ShardRow("GPU-2", "gpu_shard", 'a "quoted" \\ name\n', "", ""),
@@ -110,7 +110,7 @@ def test_a_device_is_up_while_any_of_its_counters_is_fresh_and_each_has_its_age(
     ]
     assert values(FULL, "tessera_sample_age_seconds") == [
         '{shard="GPU-1",metric="power_watts"} 0.25',
-        '{shard="GPU-2",metric="power_watts"} 90',
+        '{shard="GPU-2",metric="power_watts"} 100',
     ]
 
 
@@ -160,6 +160,9 @@ async def test_a_running_agent_tells_its_devices_and_how_old_its_evidence_is(
     info = values(told, "tessera_device_info")[0]
     assert 'host="host-0",shard="gpu-0",kind="gpu_shard",sku="h200",workload="train"' in info
     assert values(told, "tessera_agent_up") == [" 1"]
+    (waiting,) = values(told, "tessera_agent_spool_bytes")
+    (limit,) = values(told, "tessera_agent_spool_limit_bytes")
+    assert 0 < float(waiting) < float(limit)
 
 
 def test_this_process_costs_something() -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from tessera.adapters.recording_read import read_recording
 from tessera.adapters.sources import detect
 from tessera.agent.datagram import EventNote
 from tessera.agent.mailbox import Mailbox
+
+from ..authority import Authority, needs_openssl
 
 PATIENCE = 30.0  # seconds after which a process that should have ended has failed
 SYNTHETIC = ("--source", "synthetic")
@@ -108,6 +111,18 @@ def test_settings_are_checked_without_starting(tmp_path: Path) -> None:
         *('job = "train"', 'role = "worker"', 'sku = ""  # default'),
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["agent.toml"]
+
+
+@needs_openssl
+def test_a_key_that_everybody_can_read_is_warned_of_beside_the_settings(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("host-7")
+    key.chmod(0o644)
+    files = ("--tls-ca", str(authority.ca), "--tls-cert", str(cert), "--tls-key", str(key))
+    done = run(tmp_path, "--check-config", *files)
+    assert done.returncode == 0
+    assert "every user here can read the key" in done.stderr
+    assert tomllib.loads(done.stdout)["tls_key"] == str(key)
 
 
 @pytest.mark.parametrize("before", [(), ("--job", "x")])

@@ -50,3 +50,15 @@ def test_what_is_not_a_finite_number_is_none() -> None:
 def test_another_hosts_shard_is_not_here() -> None:
     with pytest.raises(KeyError):
         filled(1).ticks("gpu-9")
+
+
+def test_ticks_of_what_stays_are_there_under_other_rows_and_columns() -> None:
+    ring = filled(TICKS + 5).carried(("gpu-9", "gpu-1"), ("m2", "new", "m0"))
+    ring.push(float(TICKS + 5), np.ones((2, 3)))
+    found = ring.ticks("gpu-1")
+    assert found.metrics == ("m2", "new", "m0")
+    assert found.at.tolist() == list(range(6, TICKS + 6))
+    assert found.values[:-1, 0].tolist() == [-at for at in range(6, TICKS + 5)]
+    assert np.isnan(found.values[:-1, 1]).all()
+    assert found.values[-1].tolist() == [1.0, 1.0, 1.0]
+    assert np.isnan(ring.ticks("gpu-9").values[:-1]).all()

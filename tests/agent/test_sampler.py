@@ -3,7 +3,7 @@ from threading import Event
 
 import pytest
 
-from tessera.adapters.base import Fact, Reading, Shard
+from tessera.adapters.base import Fact, Reading, Shard, SourceUnavailable
 from tessera.agent.sampler import Sample, Sampler
 
 BUDGET = 0.05  # seconds
@@ -95,6 +95,51 @@ async def test_an_error_of_one_source_is_told_and_costs_the_others_nothing() -> 
 
 async def test_a_host_without_sources_has_no_readings() -> None:
     assert await Sampler([], BUDGET).ask(1.0) == Sample(())
+
+
+@pytest.mark.parametrize("budget", [None, 5.0])
+async def test_shards_are_told_by_source(budget: float | None) -> None:
+    sampler = Sampler([Told("a"), Told("b")], budget)
+    found = await sampler.shards()
+    assert {name: [shard.id for shard in shards] for name, shards in found.items()} == {
+        "a": ["a"],
+        "b": ["b"],
+    }
+    sampler.stop()
+
+
+class Gone(Told):
+    """A source that has no shards any more, or says so only when it is ``let_go``."""
+
+    def __init__(self, name: str, *, hangs: bool) -> None:
+        super().__init__(name)
+        self.let_go = Event()
+        self._hangs = hangs
+
+    def shards(self) -> Sequence[Shard]:
+        if self._hangs:
+            self.let_go.wait(10.0)
+        raise SourceUnavailable(self.name, "no devices")
+
+
+@pytest.mark.parametrize(("budget", "hangs"), [(None, False), (BUDGET, False), (BUDGET, True)])
+async def test_a_source_that_fails_or_hangs_tells_no_shards_and_the_others_do(
+    budget: float | None, *, hangs: bool
+) -> None:
+    gone = Gone("a", hangs=hangs)
+    sampler = Sampler([gone, Told("b")], budget)
+    assert list(await sampler.shards()) == ["b"]
+    gone.let_go.set()
+    sampler.stop()
+
+
+async def test_a_source_that_hangs_in_a_reading_is_not_asked_for_its_shards() -> None:
+    hanging = Hanging("a")
+    sampler = Sampler([hanging, Told("b")], BUDGET)
+    await sampler.ask(1.0)
+    assert list(await sampler.shards()) == ["b"]
+    hanging.let_go.set()
+    sampler.stop()
 
 
 class Seeing(Hanging):

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tessera.agent.runtime import Agent
-from tessera.agent.uplink import BROKEN
+from tessera.agent.uplink import BROKEN, MOST_WAITING
 from tessera.proto import decode
 from tessera.proto.messages import Up1
 from tessera.proto.schema import MAJOR, MINOR, ingest
@@ -268,3 +268,17 @@ def test_the_scripted_aggregator_answers_with_what_the_engine_calls_peers() -> N
     assert down.count_raw.tolist() == [5, 5]
     assert down.s3_raw[0].tolist() == [2.0, 4.0, 6.0]
     assert Aggregator().address == "127.0.0.1:0"
+
+
+async def test_when_too_much_waits_history_goes_before_anything_live(tmp_path: Path) -> None:
+    async with aggregator() as serving, driven(serving.address, tmp_path, ManualClock()) as agent:
+        await planned(agent)
+        uplink = agent.uplink
+        up2 = ingest.FromAgent(up2=ingest.Up2(rung=RUNG))
+        uplink.send(up2)
+        uplink.send(ingest.FromAgent(history=ingest.History()))
+        for _ in range(MOST_WAITING - 1):
+            uplink.send(up2)
+        assert uplink.dropped == {"history": 1}
+        uplink.send(up2)
+        assert uplink.dropped == {"history": 1, "up2": 1}

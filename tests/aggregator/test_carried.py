@@ -196,6 +196,83 @@ def test_a_metric_that_comes_begins_epochs_because_weights_may_not_move() -> Non
     np.testing.assert_allclose(weights, 1.0)
 
 
+def test_a_metric_that_comes_to_one_host_moves_no_weight_of_the_others() -> None:
+    made = cast()
+    hosts = made.hosts(0, 1, 2, 3)
+    readings = made.made.ticks(0, 200)[:, :32]
+    play(hosts, readings[:160], 0)
+    names = [n for n in made.made.names[:32] if not n.startswith("host-02-")]
+    before = of_names(hosts.pipeline, names)
+    inventories = [made.inventory(h) for h in range(4)]
+    inventories[2] = replace(inventories[2], version=2, metrics=("power_watts", STEP_TIME.name))
+    fleet = build_fleet(inventories, made.made.topology, (POWER, STEP_TIME))
+    held = hosts.pipeline.planner.parts().weights
+    hosts.pipeline = hosts.pipeline.carried(fleet)
+    said = hosts.pipeline.step(160.0, ()).audit
+    begun = [a.node for a in said if a.kind == "epoch"]
+    assert "host=h2" in begun
+    assert not {"host=h0", "host=h1", "host=h3"} & set(begun)
+    after = of_names(hosts.pipeline, names)
+    np.testing.assert_array_equal(after[:, 1], before[:, 0])
+    assert before.any()
+    rows = [hosts.pipeline.fleet.rows.index(name) for name in names]
+    weights = hosts.pipeline.planner.parts().weights
+    np.testing.assert_array_equal(weights[:, 1, rows], held[:, 0, rows])
+    assert not weights[:, 0, rows].any()
+
+
+def read_otherwise(made: Cast, *hosts: int) -> Fleet:
+    """Return a fleet of four hosts of which some read their metric in another way."""
+    ways = {h: "s, v2" if h in hosts else "s" for h in range(4)}
+    inventories = [replace(made.inventory(h), schemas=(ways[h],)) for h in range(4)]
+    return build_fleet(inventories, made.made.topology, made.metrics)
+
+
+def test_a_metric_that_a_host_reads_otherwise_begins_an_epoch_there_and_says_how() -> None:
+    made = cast()
+    hosts = made.hosts(0, 1, 2, 3)
+    hosts.carry(read_otherwise(made))
+    play(hosts, made.made.ticks(0, 160)[:, :32], 0)
+    hosts.said.clear()
+    before = of_names(hosts.pipeline, made.made.names[:32])
+    hosts.carry(read_otherwise(made, 2))
+    told = {a.node: a.text.partition(": ")[2] for a in hosts.said if a.kind == "epoch"}
+    assert told == {
+        "host=h2": "step_time_seconds is s, v2 now, it was s",
+        "host-02": "half of its shards are measured otherwise",
+    }
+    after = of_names(hosts.pipeline, made.made.names[:32])
+    there = np.array([name.startswith("host-02-") for name in made.made.names[:32]])
+    np.testing.assert_array_equal(after[:, :, ~there], before[:, :, ~there])
+    assert before[:, :, there].any()
+    assert not after[:, :, there].any()
+    again = epochs(hosts.pipeline, [f"host-02-gpu-{i}" for i in range(8)])
+    assert again.min() == again.max() > 0
+    plan = hosts.pipeline.planner.plan()
+    assert {name: sorted(of) for name, of in plan.metric_epochs.items()} == {
+        f"host-02-gpu-{i}": ["step_time_seconds"] for i in range(8)
+    }
+
+
+def test_a_node_half_of_whose_shards_are_measured_otherwise_learns_anew() -> None:
+    made = cast()
+    hosts = made.hosts(0, 1, 2, 3)
+    hosts.carry(read_otherwise(made))
+    hosts.said.clear()
+    hosts.carry(read_otherwise(made, 0, 1))
+    said = [a.node for a in hosts.said if a.kind == "epoch" and "half of" in a.text]
+    assert said == ["host-00", "host-01", "cluster"]
+    assert (hosts.pipeline.planner.born() > 0).sum() == 3
+
+
+def test_a_schema_that_nobody_told_before_is_not_another_one() -> None:
+    made = cast()
+    hosts = made.hosts(0, 1, 2, 3)
+    hosts.said.clear()
+    hosts.carry(read_otherwise(made, 2))
+    assert [a for a in hosts.said if a.kind == "epoch"] == []
+
+
 def test_the_plan_and_its_numbers_go_on() -> None:
     made = cast()
     hosts = made.hosts(0, 1, 2, 3)

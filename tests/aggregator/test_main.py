@@ -174,7 +174,7 @@ def test_a_database_of_a_later_version_is_refused(tmp_path: Path) -> None:
         (["--config", "/no/such.toml"], ["/no/such.toml", "name a readable TOML file"]),
         (["--topology", "/nope"], ["/nope: is missing; correct `topology`, or leave it out"]),
         (["--metrics", "/nope"], ["/nope: is missing; correct `metrics`, or leave it out"]),
-        (["--backup", "/tmp/x", "--state-dir", "/no"], ["nothing to copy"]),  # noqa: S108 - not made
+        (["--backup", "/no/copy.db", "--state-dir", "/no"], ["nothing to copy"]),
     ],
 )
 def test_a_bad_command_line_is_refused_in_one_line(

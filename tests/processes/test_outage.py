@@ -21,8 +21,8 @@ AWAY = 20.0  # seconds
 
 
 def blocks_of(folder: Path) -> set[int]:
-    """Return the blocks of the shortest length that wait in an image of an agent's folder."""
-    waiting = Segments(folder / "agent" / "spool", 1 << 30)
+    """Return the blocks of the shortest length that wait in an image of an agent's spool."""
+    waiting = Segments(folder, 1 << 30)
     assert waiting.load(time.time()) == []
     return {
         block
@@ -59,7 +59,8 @@ async def test_blocks_that_were_on_disk_at_a_kill_are_history_once(tmp_path: Pat
             await sleep(RUNG)
             await two_seconds_into_a_block()
             one.kill()
-            sealed.append(blocks_of(Path(shutil.copytree(own, tmp_path / f"image-{number}"))))
+            image = shutil.copytree(own / "agent" / "spool", tmp_path / f"image-{number}")
+            sealed.append(blocks_of(Path(image)))
             one = stack.enter_context(agent(HOST, recording, own, address))
             wait_until(one.log, "evidence=resumed")
         await sleep(max(0.0, AWAY - (time.monotonic() - began)))

@@ -86,7 +86,19 @@ def inventories(draw: st.DrawFn) -> Inventory:
     some = st.tuples(*([texts] * len(metrics))).filter(any) if metrics else st.just(())
     rows = draw(st.lists(shards, max_size=4, unique_by=lambda row: row.id))
     units = draw(st.one_of(st.just(()), some))
-    return Inventory(draw(names), draw(versions), tuple(rows), metrics, units, draw(texts))
+    schemas = draw(st.one_of(st.just(()), some))
+    times = st.floats(0.0, 3600.0)
+    seldom = st.tuples(*([times] * len(metrics))).filter(any) if metrics else st.just(())
+    return Inventory(
+        draw(names),
+        draw(versions),
+        tuple(rows),
+        metrics,
+        units,
+        draw(texts),
+        refreshes=draw(st.one_of(st.just(()), seldom)),
+        schemas=schemas,
+    )
 
 
 held_rows = st.builds(
@@ -164,6 +176,11 @@ def plans(draw: st.DrawFn) -> Plan:
         counts=tuple(draw(st.lists(counted, max_size=2))),
         held=draw(st.dictionaries(st.sampled_from(rows), held_rows)),
         born=draw(st.dictionaries(st.sampled_from(rows), st.integers(1, 2**63 - 1))),
+        metric_epochs=draw(
+            st.dictionaries(
+                st.sampled_from(rows), st.dictionaries(names, ids, min_size=1, max_size=2)
+            )
+        ),
     )
 
 

@@ -37,12 +37,14 @@ def credentials(authority: Authority) -> grpc.ServerCredentials:
 async def test_a_terminal_with_a_certificate_is_answered(authority: Authority) -> None:
     cert, key = authority.issue("someone")
     async with serving(scripted([view(FLEET)]), credentials=credentials(authority)) as address:
-        flags = ("--tls-ca", str(authority.ca), "--tls-cert", str(cert))
-        status, out, err = await tui(
-            "--once", "--address", address, *flags, TESSERA_TLS_KEY=str(key)
-        )
-    assert (status, err) == (0, "")
-    assert out.startswith("prod-east")
+        flags = ("--once", "--address", address, "--tls-ca", str(authority.ca))
+        status, out, err = await tui(*flags, "--tls-cert", str(cert), TESSERA_TLS_KEY=str(key))
+        assert (status, err) == (0, "")
+        assert out.startswith("prod-east")
+        key.chmod(0o644)
+        _, again, warned = await tui(*flags, "--tls-cert", str(cert), "--tls-key", str(key))
+    assert again.startswith("prod-east")  # nothing but the summary on standard output
+    assert "every user here can read the key" in warned
 
 
 async def test_a_terminal_that_is_not_let_in_says_why(authority: Authority) -> None:

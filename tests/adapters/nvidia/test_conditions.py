@@ -123,6 +123,28 @@ def test_the_source_tells_what_its_devices_show(library: FakeLibrary) -> None:
     assert details["GPU-5"] == "GPU_IS_LOST"
 
 
+def test_a_device_that_was_lost_before_it_had_a_name_is_a_fact_of_the_host(
+    library: FakeLibrary,
+) -> None:
+    library.devices[2].lost = 15
+    source = NvmlSource()
+    source.shards()
+    source.read(0.0)
+    source.read(5.0)
+    (fact,) = source.facts(5.0)
+    assert fact == Fact("", "device_lost", 5.0, stands=True, detail="device 2: GPU_IS_LOST")
+
+
+def test_a_device_that_is_lost_by_name_is_not_told_twice(library: FakeLibrary) -> None:
+    source = NvmlSource()
+    source.shards()
+    library.devices[2].lost = 15
+    source.read(0.0)
+    source.shards()
+    source.read(1.0)
+    assert [fact.shard for fact in source.facts(1.0)] == ["GPU-2"]
+
+
 def test_memory_errors_told_by_a_former_process_end_with_the_count_alone() -> None:
     conditions = Conditions()
     conditions.resume([("GPU-a", "ecc_uncorrected")], rebooted=False)

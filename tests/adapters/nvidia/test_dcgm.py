@@ -9,6 +9,7 @@ import pytest
 from tessera.adapters.base import Absent, Resuming, SourceUnavailable
 from tessera.adapters.http_page import BadUrl
 from tessera.adapters.nvidia.dcgm import DcgmSource
+from tessera.adapters.nvidia.dcgm_page import MOST
 from tessera.adapters.nvidia.fake_exporter import NAMESPACED, NEW, OLD, FakeExporter, Spelling
 
 from .exporters import BEGAN, INTERVAL, Asked, gpu, values
@@ -176,6 +177,16 @@ def test_a_gpu_that_stays_raises_no_fact(exporter: FakeExporter) -> None:
         asked.collect()
     assert asked.source.facts(0.0) == []
     assert asked.source.rejected == {}
+
+
+def test_an_exporter_of_ever_other_gpus_takes_no_memory_without_end() -> None:
+    with FakeExporter([gpu(0)]) as exporter:
+        asked = Asked(exporter)
+        asked.read()
+        for page in range(1, 4):
+            exporter.gpus = [gpu(1000 * page + number) for number in range(500)]
+            asked.collect()
+        assert len(asked.source.shards()) == MOST
 
 
 def test_slices_are_shards_beside_their_gpu() -> None:

@@ -130,6 +130,13 @@ def test_two_kinds_of_one_error_are_one_total() -> None:
     assert [values(made.of(device(raw)))["nvlink_crc_errors"] for raw in pages] == [0.0, 3.0]
 
 
+def test_rows_without_end_take_no_memory_without_end() -> None:
+    total = Total()
+    parts = {(1214, str(link)): 0.0 for link in range(1000)}
+    assert total.follow(parts) == total.follow(parts) == 0.0
+    assert 0.0 < total.follow(dict.fromkeys(parts, 1.0)) < len(parts)
+
+
 def test_a_total_that_begins_anew_adds_nothing_and_goes_on() -> None:
     total = Total()
     assert [total.follow({(409, ""): value}) for value in (9.0, 12.0, 1.0, 2.0)] == [0, 3, 3, 4]

@@ -112,3 +112,10 @@ def test_a_reloaded_driver_is_another_identity(library: FakeLibrary) -> None:
 def test_slices_are_part_of_what_a_device_is(library: FakeLibrary) -> None:
     library.devices[0].slices = {0: FakeSlice(1), 4: FakeSlice(2, 1)}
     assert opened().identity()["GPU-0/mig"] == "on 1/0 2/1"
+
+
+def test_where_a_device_stands_in_its_rack_is_told_in_numbers(library: FakeLibrary) -> None:
+    library.devices[0].position = ("1821325000123", 12, 200, 0, 3)
+    found = opened().identity()
+    assert found["GPU-0/position"] == "1821325000123/12/200/0/3"
+    assert "GPU-1/position" not in found

@@ -1,10 +1,15 @@
 """The health of links as the vendor's library writes it."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tessera.adapters.tpu.ici import BadLink, parse_link, worst
+
+SHARED = Path(__file__).resolve().parents[4] / "shared"
+SAMPLE = SHARED / "reference/samples/tpu/tpumonitoring_ici_link_health.txt"
 
 
 @pytest.mark.parametrize(
@@ -22,6 +27,13 @@ def test_a_score_is_one_of_four_states(score: int, state: str) -> None:
     link = parse_link(f"tray2.chip1.ici3.ext: {score}")
     assert (link.tray, link.chip, link.port, link.outside) == ("tray2", "chip1", "ici3", True)
     assert (link.name, link.score, link.state) == ("tray2.chip1.ici3.ext", score, state)
+
+
+@pytest.mark.skipif(not SAMPLE.is_file(), reason="../shared/reference/samples is not there")
+def test_what_the_library_was_seen_to_say_is_read() -> None:
+    lines = SAMPLE.read_text(encoding="utf-8").splitlines()
+    links = [parse_link(line) for line in lines if not line.startswith("#")]
+    assert [link.state for link in links] == ["healthy", "down"]
 
 
 @pytest.mark.parametrize(

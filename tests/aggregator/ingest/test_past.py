@@ -240,3 +240,21 @@ async def test_beyond_what_may_wait_hosts_keep_what_they_have_until_there_is_roo
     await ledger.close()
     await writer.stop()
     assert [values.block for values in history(tmp_path)] == [1, 2, 3, 4, 5]
+
+
+async def test_what_could_not_be_stored_is_not_acknowledged(tmp_path: Path) -> None:
+    clock, strange = ManualClock(START), "\ud800"  # half of a character, which no database takes
+    sessions = Sessions(clock)
+    opened = {host: sessions.open(host, 1) for host in ("h0", strange)}
+    writer = Writer(Store(tmp_path / "tessera.db"), lambda _: None)
+    await writer.start()
+    ledger = Ledger(writer, clock)
+    past = Past(clock, sessions, ledger, 3600.0)
+    for host in opened:
+        past.tell(host, inventory("h0"), kept(1))
+        clock.advance(SOON)
+        past.flush()
+        await ledger.settled()
+    assert (opened["h0"].sent, opened[strange].sent, ledger.lost) == (1, 0, 1)
+    await ledger.close()
+    await writer.stop()

@@ -93,6 +93,106 @@ async def test_messages_of_an_unknown_inventory_are_dropped_and_it_is_asked_for_
         assert session.refused == 3
 
 
+async def test_of_a_host_that_is_served_another_inventory_is_followed_with_its_plan(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock(START)
+    async with (
+        serving(tmp_path, clock, expect_hosts=1) as aggregator,
+        Agent(aggregator.address, "h0") as agent,
+    ):
+        await agent.report()
+        await until(received(aggregator, "h0", 2))
+        await aggregator.step()
+        assert (await agent.plan()).inventory == 1
+        await agent.say(inventory=encode.inventory(inventory("h0", shards=3, version=2)))
+        await agent.say(up1=encode.up1(up1("h0", 1)))
+        await until(received(aggregator, "h0", 4))
+        await aggregator.step()
+        session = aggregator.sessions.of("h0")
+        assert session is not None
+        assert session.refused == 0
+        clock.advance(10.0)
+        await aggregator.step()
+        plan = await agent.plan()
+        assert (plan.inventory, len(plan.shards)) == (2, 3)
+        await agent.say(up1=encode.up1(up1("h0", 2, shards=3, version=2)))
+        await agent.say(up1=encode.up1(up1("h0", 3)))
+        await until(received(aggregator, "h0", 6))
+        assert session.refused == 1  # the one of the former
+        assert (await agent.next("need_inventory")).need_inventory.version == 1
+
+
+async def test_a_former_inventory_says_what_messages_follow_and_claims_nothing(
+    tmp_path: Path,
+) -> None:
+    async with (
+        serving(tmp_path, expect_hosts=1) as aggregator,
+        Agent(aggregator.address, "h0") as agent,
+    ):
+        await agent.hello(resumed=True)
+        await agent.next("welcome")
+        await agent.say(inventory=encode.inventory(inventory("h0"), former=True))
+        await agent.say(up2=encode.up2(up2("h0", 1)))
+        await until(received(aggregator, "h0", 3))
+        await aggregator.step()
+        assert aggregator.mind is None
+        await agent.say(inventory=encode.inventory(inventory("h0", shards=3, version=2)))
+        await until(received(aggregator, "h0", 4))
+        await aggregator.step()
+        plan = await agent.plan()
+        assert (plan.inventory, len(plan.shards)) == (2, 3)
+        session = aggregator.sessions.of("h0")
+        assert session is not None
+        assert session.refused == 0
+
+
+async def test_numbers_of_a_host_that_waits_for_its_plan_are_heard(tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path, expect_hosts=1) as aggregator,
+        Agent(aggregator.address, "h0") as agent,
+    ):
+        await agent.hello(resumed=True)
+        await agent.next("welcome")
+        await agent.say(inventory=encode.inventory(inventory("h0"), former=True))
+        ahead = replace(up2("h0", 1), plan=900_000_000, inventory=1)
+        await agent.say(up2=encode.up2(ahead))
+        await agent.say(inventory=encode.inventory(inventory("h0", shards=3, version=2)))
+        await until(received(aggregator, "h0", 4))
+        await aggregator.step()
+        await aggregator.step()
+        plans = [await agent.plan()]
+        while plans[-1].id <= ahead.plan:
+            plans.append(await agent.plan())
+        assert plans[-1].inventory == 2
+
+
+async def test_a_host_whose_change_is_refused_is_served_as_it_was(tmp_path: Path) -> None:
+    clock = ManualClock(START)
+    async with (
+        serving(tmp_path, clock, expect_hosts=2) as aggregator,
+        Agent(aggregator.address, "h0") as one,
+        Agent(aggregator.address, "h1") as other,
+    ):
+        for agent in (one, other):
+            await agent.report()
+            await until(received(aggregator, agent.host, 2))
+        await aggregator.step()
+        both = (*inventory("h0").shards, *inventory("h1").shards)
+        stolen = replace(inventory("h0", version=2), shards=both)
+        await one.say(inventory=encode.inventory(stolen))
+        await one.say(up1=encode.up1(up1("h0", 1)))
+        await until(received(aggregator, "h0", 4))
+        session = aggregator.sessions.of("h0")
+        assert session is not None
+        assert not session.ended
+        assert session.refused == 0
+        clock.advance(20.0)
+        await aggregator.step()
+        assert aggregator.mind is not None
+        assert aggregator.mind.fleet.shard_count == 4
+
+
 async def test_a_bad_message_is_counted_and_the_stream_goes_on(tmp_path: Path) -> None:
     async with serving(tmp_path) as aggregator, Agent(aggregator.address, "h0") as agent:
         await agent.report()

@@ -9,6 +9,7 @@ from tessera.aggregator.plan.epochs import Epochs
 from tessera.aggregator.plan.joint import joint_column, moved_together, shared_rungs
 from tessera.aggregator.plan.parts import FAST
 from tessera.aggregator.plan.planner import Planner
+from tessera.aggregator.state.move import Move
 from tessera.engine.arrays import Floats
 from tessera.engine.calibration import block_correlation
 from tessera.engine.evalue import Validity
@@ -95,6 +96,25 @@ def test_a_fleet_without_the_column_has_no_cell_of_it() -> None:
     assert {cell.column for cell in cells.values()} == {0, 1}
     rung, rows = shared_rungs(cells.values(), fleet.metrics)[0]
     assert (rung, rows.tolist()) == (30, list(range(40)))
+
+
+def test_a_metric_that_comes_does_not_move_it_while_two_means_stay_with_it() -> None:
+    before = fleet_of(flat(40), metrics=[gauge("a"), gauge("b"), judged_together()])
+    more = [gauge("a"), gauge("b"), *(gauge(n, 5, 60) for n in "cd"), judged_together()]
+    former = ChangeBook(before, Epochs(), shortest=5, horizon=WEEK)
+    after = fleet_of(flat(40), metrics=more)
+    heir = ChangeBook(after, Epochs(), shortest=5, horizon=WEEK)
+    assert (joint_rung(former), joint_rung(heir)) == (30, 5)
+    heir.inherit(former, Move.of(before, after))
+    assert joint_rung(heir) == 30
+
+
+def test_it_moves_where_the_means_that_it_sat_with_are_gone() -> None:
+    before = fleet_of(flat(40), metrics=[gauge("a"), gauge("b"), judged_together()])
+    after = fleet_of(flat(40), metrics=[gauge("a"), gauge("c", 5, 60), judged_together()])
+    former, heir = (ChangeBook(f, Epochs(), shortest=5, horizon=WEEK) for f in (before, after))
+    heir.inherit(former, Move.of(before, after))
+    assert (joint_rung(former), joint_rung(heir)) == (30, 5)
 
 
 def sums(rows: int, level: float = 0.0, seed: int = 1) -> Floats:

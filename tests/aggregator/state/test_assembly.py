@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from tessera.aggregator.state.assembly import Assembly
+from tessera.aggregator.state.departed import KEPT
 from tessera.proto.messages import Inventory
 
 from ..agents import inventory
@@ -113,3 +116,68 @@ def test_without_a_forgotten_host_the_fleet_is_formed_anew() -> None:
     assembly.forget(["h0"], 50.0)
     assert assembly.due(60.0)
     assert [held.host for held in assembly.take()] == ["h1"]
+
+
+def test_a_shard_that_left_stands_in_the_next_fleet_as_one_of_a_host_never_heard_of() -> None:
+    assembly = Assembly(1, 10.0)
+    assembly.claim(inventory("h0"), 0.0)
+    assembly.take()
+    assembly.claim(inventory("h0", shards=1, version=2), 5.0)
+    reported, left = assembly.take()
+    assert [shard.id for shard in reported.shards] == ["h0-gpu-0"]
+    assert (left.host, [shard.id for shard in left.shards]) == ("h0 (gone)", ["h0-gpu-1"])
+    assert left.metrics == reported.metrics
+    assert [node.id for node in left.shards[0].path] == ["h0"]
+    assert assembly.owner("h0-gpu-1") is None
+    assert list(assembly.inventories) == ["h0"]
+
+
+def test_before_the_first_fleet_nothing_has_left_it() -> None:
+    assembly = Assembly(0, 10.0)
+    assembly.claim(inventory("h0"), 0.0)
+    assembly.claim(inventory("h0", shards=1, version=2), 5.0)
+    assert [held.host for held in assembly.take()] == ["h0"]
+
+
+def test_a_shard_that_left_and_comes_to_another_host_is_that_ones() -> None:
+    assembly = Assembly(1, 10.0)
+    assembly.claim(inventory("h0"), 0.0)
+    assembly.take()
+    assembly.claim(inventory("h0", shards=1, version=2), 5.0)
+    moved = replace(inventory("h0"), host="h1", shards=inventory("h0").shards[1:])
+    assert assembly.claim(moved, 6.0) == ""
+    assert [held.host for held in assembly.take()] == ["h0", "h1"]
+
+
+def test_a_shard_that_left_a_week_ago_is_left_out_of_the_next_fleet() -> None:
+    assembly = Assembly(1, 10.0)
+    assembly.claim(inventory("h0"), 0.0)
+    assembly.take()
+    assembly.claim(inventory("h0", shards=1, version=2), 5.0)
+    assembly.take()
+    assembly.expire(KEPT)
+    assert not assembly.due(2 * KEPT)
+    assembly.expire(KEPT + 5.0)
+    assert assembly.due(KEPT + 15.0)
+    assert [held.host for held in assembly.take()] == ["h0"]
+
+
+def test_a_host_that_is_forgotten_takes_what_left_it_along() -> None:
+    assembly = Assembly(1, 10.0)
+    for host in ("h0", "h1"):
+        assembly.claim(inventory(host), 0.0)
+    assembly.take()
+    assembly.claim(inventory("h0", shards=1, version=2), 5.0)
+    assembly.forget(["h0"], 6.0)
+    assert [held.host for held in assembly.take()] == ["h1"]
+
+
+def test_another_schema_is_another_inventory_and_another_version_is_not() -> None:
+    assembly = Assembly(1, 10.0)
+    held = inventory("h0")
+    assembly.claim(held, 0.0)
+    assembly.take()
+    assembly.claim(replace(held, version=2, boot_id="x"), 5.0)
+    assert not assembly.due(100.0)
+    assembly.claim(replace(held, version=3, schemas=("s, v2",)), 5.0)
+    assert assembly.due(15.0)

@@ -37,6 +37,22 @@ def test_no_block_is_shorter_than_the_shortest() -> None:
     assert step_time.slow > 5
 
 
+def test_a_block_holds_three_values_of_the_slowest_source() -> None:
+    exporter = replace(
+        inventory("a", "pcie_replays", "power_watts", "temperature_celsius"),
+        refreshes=(30.0, 30.0, 0.0),
+    )
+    library = inventory("b", "pcie_replays", "power_watts", "temperature_celsius")
+    found = judged([exporter, library], default_catalogue(), 5)
+    assert [(m.name, m.fast, m.slow > m.fast) for m in found] == [
+        ("pcie_replays", 120, False),
+        ("power_watts", 120, True),
+        ("temperature_celsius", 60, True),
+    ]
+    assert found[1].refresh == 120.0
+    assert [m.fast for m in judged([library], default_catalogue(), 5)] == [60, 5, 60]
+
+
 def test_scores_are_judged_beside_their_metric_where_the_catalogue_asks_for_them() -> None:
     host = inventory("a", "power_watts", "power_watts/spread", "temperature_celsius/spread")
     found = judged([host], default_catalogue(), 5)
