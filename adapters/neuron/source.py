@@ -63,8 +63,11 @@ class NeuronSource:
         if not folders and not nodes and not self._devices:
             raise SourceUnavailable(NAME, "there are no Neuron devices (the driver is not loaded)")
         self._begin()
+        moved = driver_version(self._root) != self._driver
         for index, folder in folders.items():
-            self._devices.setdefault(index, Device(index, folder)).files.search()
+            device = self._devices.setdefault(index, Device(index, folder))
+            if moved or index not in self._here:  # a thousand files each, so not at every look
+                device.files.search()
         if not self._devices:
             self._find_by_report()
         self._here = frozenset(folders)

@@ -20,6 +20,7 @@ from tessera.adapters.neuron.fake_monitor import document
 from tessera.adapters.neuron.monitor import Monitor
 from tessera.adapters.neuron.report import Report
 from tessera.adapters.neuron.source import NeuronSource
+from tessera.adapters.neuron.sysfs import DRIVER, DeviceFiles
 
 from .samples import errors_of, parsed, trn1
 from .test_monitor import FAKE, until
@@ -378,3 +379,23 @@ def test_a_real_child_feeds_the_source_until_it_is_closed(root: Path) -> None:
     source.close()
     assert source.faults.get("strange", 0) == 0
     assert found[FIRST, "memory_used_bytes"] == 4 * (2**30 + 2**28)
+
+
+def test_files_are_searched_again_only_where_they_may_have_moved(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[str] = []
+    search = DeviceFiles.search
+
+    def noted(self: DeviceFiles) -> None:
+        searched.append(self.folder.name)
+        search(self)
+
+    monkeypatch.setattr(DeviceFiles, "search", noted)
+    source = opened(root)
+    assert searched == ["neuron0", "neuron1"]
+    source.shards()
+    assert searched == ["neuron0", "neuron1"]
+    write(root / DRIVER, "2.31.7.0\n")
+    source.shards()
+    assert searched == ["neuron0", "neuron1"] * 2
