@@ -7,7 +7,10 @@ elsewhere.
 import http.client
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from socket import SHUT_RDWR
+from threading import Event, Timer
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -76,21 +79,41 @@ def fetch(address: Address, seconds: float, *, clock: Clock = time.monotonic) ->
     place = f"{address.host}:{address.port}{address.path}"
     kind = http.client.HTTPSConnection if address.secure else http.client.HTTPConnection
     connection = kind(address.host, address.port, timeout=seconds)
+    until = clock() + seconds
+    over = Event()
+    end = Timer(seconds, _cut, [connection, over])  # of an answer whose head comes byte by byte
+    end.daemon = True
+    end.start()
     try:
         connection.request("GET", address.path, headers={"Accept": "text/plain"})
         with connection.getresponse() as answer:
+            _refuse_late(place, over=over.is_set())
             _refuse(answer.status, place)
-            return _body(answer, place, clock() + seconds, clock)
+            return _body(answer, place, until, clock)
     except TimeoutError:
         raise Unreachable(TIMEOUT, f"{place} gave no answer within {seconds:g} s") from None
     except OSError as fault:
+        _refuse_late(place, over=over.is_set())
         reason = fault.strerror or str(fault)
         raise Unreachable(REFUSED, f"{place} cannot be reached: {reason}") from None
     except http.client.HTTPException as fault:
+        _refuse_late(place, over=over.is_set())
         told = f"{place} speaks no HTTP: {type(fault).__name__}"
         raise Unreachable(BROKEN, told) from None
     finally:
+        end.cancel()
         connection.close()
+
+
+def _cut(connection: http.client.HTTPConnection, over: Event) -> None:
+    over.set()
+    with suppress(OSError, AttributeError):  # it may not be connected, or no longer
+        connection.sock.shutdown(SHUT_RDWR)
+
+
+def _refuse_late(place: str, *, over: bool) -> None:
+    if over:
+        raise Unreachable(TIMEOUT, f"{place} takes too long")
 
 
 def _refuse(status: int, place: str) -> None:
@@ -108,8 +131,8 @@ def _body(answer: http.client.HTTPResponse, place: str, until: float, clock: Clo
         size += len(piece)
         if size > LARGEST:
             raise Unreachable(TOO_LARGE, f"{place} gives more than {LARGEST} bytes")
-        if clock() > until:
-            raise Unreachable(TIMEOUT, f"{place} takes too long")
+        _refuse_late(place, over=clock() > until)
+    _refuse_late(place, over=clock() > until)
     if answer.length:  # announced and not there
         raise Unreachable(BROKEN, f"{place} broke off in the midst of its answer")
     return b"".join(pieces).decode("utf-8", errors="replace")

@@ -70,6 +70,10 @@ class Standing:
         condition = self._conditions.get((shard, code))
         return condition is not None and condition.stands
 
+    def of(self, shard: str) -> tuple[str, ...]:
+        """Return the codes of the facts of ``shard`` that stand now."""
+        return tuple(c for (s, c), known in self._conditions.items() if s == shard and known.stands)
+
     def news(self) -> Iterable[Fact]:
         """Return what began or ended since the last call."""
         news, self._news = self._news, []

@@ -33,6 +33,7 @@ class Changes:
         self._workload = next((s for s in sources if isinstance(s, Workload)), None)
         self._file = Path()
         self._boot = ""
+        self.rebooted = False  # since the process that wrote the file
         self._saved: tuple[object, ...] = ()
         self._saved_at = 0.0
 
@@ -51,6 +52,7 @@ class Changes:
         """
         self._file, self._boot = folder / FILE, boot
         found = _stored(self._file)
+        self.rebooted = bool(boot and found.get("boot")) and found["boot"] != boot
         self.vector.remember(_texts(found.get("elements")))
         if self._workload is not None:
             memory = kept(_memory(found), now)

@@ -44,6 +44,11 @@ class Facts:
         """Return the codes of the facts that stand, sorted."""
         return tuple(sorted({code for _, code in self._standing}))
 
+    @property
+    def told(self) -> frozenset[tuple[str, str]]:
+        """Return the facts that stand, (shard, code), those of a former process too."""
+        return frozenset(self._standing)
+
     def say(
         self, code: str, at: float, *, stands: bool, shard: str = "", detail: str = ""
     ) -> ingest.Fact | None:

@@ -42,6 +42,7 @@ from .keeper import Keeper
 from .pauses import Pauses
 from .reexec import AGAIN, may_begin, stale
 from .remarks import Remarks
+from .resuming import resume
 from .sampler import Sample, Sampler
 from .seldom import Seldom
 from .uplink import Uplink
@@ -141,6 +142,8 @@ class Agent:
         self.uplink = link(self._settings, speaker, self._clock, self._random, paced=self._paced)
         parts.exchange.send = self.uplink.send
         self._keeper = Keeper(parts.ledger, self._clock, aside=self._paced)
+        told, rebooted = self._facts.told, self._changes.rebooted
+        resume(self._sources, told, self._clock.now(), rebooted=rebooted)
         self._note(self._clock.now(), parts.first)
         self._log.info(
             "agent started",

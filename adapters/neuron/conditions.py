@@ -1,22 +1,12 @@
-"""Hard conditions of devices: when each began and when it has been gone for long enough.
+"""Hard conditions of devices, of which some codes have a name that only the driver knows.
 
 Apart from what reads them, because a condition that cannot be read has neither begun nor ended.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Final
 
 from ..base import Fact
-
-CALM: Final = 60.0  # seconds without a condition before it has ended
-
-
-@dataclass(slots=True)
-class _Condition:
-    """A condition that stands, and since when it has not been seen."""
-
-    gone: float | None = field(default=None)
+from ..standing import Standing
 
 
 class Conditions:
@@ -24,8 +14,11 @@ class Conditions:
 
     def __init__(self) -> None:
         """Know of nothing."""
-        self._standing: dict[tuple[str, str], _Condition] = {}
-        self._news: list[Fact] = []
+        self._standing = Standing()
+
+    def resume(self, shard: str, code: str) -> None:
+        """Take up a fact that a former process told."""
+        self._standing.resume(shard, code)
 
     def see(self, shard: str, found: Mapping[str, str], at: float, known: Iterable[str]) -> None:
         """Take what was seen of ``shard`` at ``at``: ``found`` holds a line for each condition.
@@ -34,26 +27,15 @@ class Conditions:
         ends in ``*`` means all that begin so.
         """
         for code, detail in found.items():
-            before = self._standing.get((shard, code))
-            if before is None:
-                self._standing[shard, code] = _Condition()
-                self._news.append(Fact(shard, code, at, detail=detail))
-            else:
-                before.gone = None
+            self._standing.see(shard, code, at, holds=True, detail=detail)
         patterns = tuple(known)
-        for (where, code), condition in list(self._standing.items()):
-            if where != shard or code in found or not any(_fits(code, p) for p in patterns):
-                continue
-            if condition.gone is None or condition.gone > at:  # a clock set back is no calm
-                condition.gone = at
-            elif at - condition.gone >= CALM:
-                del self._standing[where, code]
-                self._news.append(Fact(where, code, at, stands=False))
+        for code in self._standing.of(shard):
+            if code not in found and any(_fits(code, pattern) for pattern in patterns):
+                self._standing.see(shard, code, at, holds=False)
 
     def news(self) -> list[Fact]:
         """Return what began or ended since the last call."""
-        found, self._news = self._news, []
-        return found
+        return list(self._standing.news())
 
 
 def _fits(code: str, pattern: str) -> bool:

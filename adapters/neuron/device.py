@@ -34,7 +34,8 @@ _CORE_CONDITIONS = (
     ("hw_nc_ue_error", "core_uncorrected", "executions ended by errors of a core"),
     ("reset_fail_count", "reset_failed", "resets that failed"),
 )
-_UNHEALTHY = "unhealthy_"
+UNHEALTHY: Final = "unhealthy_"  # how the codes of components begin
+CODES: Final = frozenset({LOST, *(code for _, code, _ in (*_DEVICE_CONDITIONS, *_CORE_CONDITIONS))})
 _FILES = {CORRECTED: "mem_ecc_corrected", SRAM_CORRECTED: "sram_ecc_corrected"}
 
 
@@ -125,8 +126,8 @@ class Device:
         listed = self.files.text("unhealthy_components")
         names = None if listed is None else parse_components(listed)
         if names is not None:
-            found |= {f"{_UNHEALTHY}{name}": f"the driver finds {name} unhealthy" for name in names}
-            known = (*known, f"{_UNHEALTHY}*")
+            found |= {f"{UNHEALTHY}{name}": f"the driver finds {name} unhealthy" for name in names}
+            known = (*known, f"{UNHEALTHY}*")
         return Seen(found, known)
 
     def _numbers(self, table: tuple[tuple[str, str, str], ...]) -> Seen:

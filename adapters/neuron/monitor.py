@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Thread
 from typing import Final
@@ -119,28 +119,31 @@ class Monitor:
 
     def _run(self) -> None:
         wait = self._wait
+        while not self._ended.is_set():
+            try:
+                heard = self._run_once()
+            except OSError:  # no such program, or no place for its configuration
+                self._fail(UNSTARTABLE)
+                heard = False
+            wait = self._wait if heard else wait
+            self._ended.wait(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
+
+    def _run_once(self) -> bool:
+        """Run a child until it ends, hangs or is to be closed; say whether it reported anything.
+
+        Raises ``OSError`` where it cannot be started.
+        """
         with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as settings:
             settings.write(configuration(self._period))
             settings.flush()
-            while not self._ended.is_set():
-                heard = self._run_once((*self._command, "-c", settings.name))
-                wait = self._wait if heard else wait
-                self._ended.wait(wait)
-                wait = min(2 * wait, _LONGEST_WAIT)
-
-    def _run_once(self, command: Sequence[str]) -> bool:
-        """Run a child until it ends, hangs or is to be closed; say whether it reported anything."""
-        try:
-            child = Child(command)
-        except OSError:
-            self._fail(UNSTARTABLE)
-            return False
-        self.child = child.pid
-        try:
-            return self._follow(child)
-        finally:
-            child.end()
-            self.child = None
+            child = Child((*self._command, "-c", settings.name))
+            self.child = child.pid
+            try:
+                return self._follow(child)
+            finally:
+                child.end()
+                self.child = None
 
     def _follow(self, child: Child) -> bool:
         documents = Documents(self._largest)

@@ -5,12 +5,12 @@ Apart from what it joins: the driver's files know the devices, neuron-monitor kn
 
 import platform
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ..base import Absent, Fact, Reading, Shard, SourceUnavailable
 from .conditions import Conditions
-from .device import LOST, POWER, Device
+from .device import CODES, LOST, POWER, UNHEALTHY, Device
 from .monitor import Monitor
 from .sysfs import MODULE, device_folders, driver_version, runtime_version
 from .tally import METRICS, UNCORRECTED, Cell, Tally, Value
@@ -63,8 +63,11 @@ class NeuronSource:
         if not folders and not nodes and not self._devices:
             raise SourceUnavailable(NAME, "there are no Neuron devices (the driver is not loaded)")
         self._begin()
+        moved = driver_version(self._root) != self._driver
         for index, folder in folders.items():
-            self._devices.setdefault(index, Device(index, folder)).files.search()
+            device = self._devices.setdefault(index, Device(index, folder))
+            if moved or index not in self._here:  # a thousand files each, so not at every look
+                device.files.search()
         if not self._devices:
             self._find_by_report()
         self._here = frozenset(folders)
@@ -146,6 +149,13 @@ class NeuronSource:
             seen = device.conditions(self._tally.total(index, UNCORRECTED))
             self._conditions.see(shard, seen.found, at, (*seen.known, LOST))
         return self._conditions.news()
+
+    def resume(self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool) -> None:
+        """Take up the facts that a former process told, as ``Resuming`` says."""
+        del at, rebooted  # the files tell what is so, booted or not
+        for shard, code in standing:
+            if code in CODES or code.startswith(UNHEALTHY) or (shard, code) == ("", _NO_DRIVER):
+                self._conditions.resume(shard, code)
 
     def identity(self) -> Mapping[str, str]:
         """Return what the devices run on; ``SHARD/resets`` moves when one of them is reset."""

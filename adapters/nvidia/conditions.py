@@ -3,8 +3,9 @@
 Apart from reading them, because these need no statistics and must not wait for any.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 from ..base import Fact
@@ -32,9 +33,13 @@ _REMEDIES: Final = {
 
 @dataclass(slots=True)
 class _Past:
-    """What a device had: most of each link, and its uncorrected errors before the last rise."""
+    """What a device had: most of each link, and its uncorrected errors before the last rise.
+
+    ``narrow`` are the links that had more than this process has ever seen of them.
+    """
 
     most: dict[str, float] = field(default_factory=dict)
+    narrow: set[str] = field(default_factory=set)
     errors: float | None = None
     risen: bool = False
 
@@ -47,11 +52,21 @@ class Conditions:
         self._standing = Standing()
         self._past: dict[str, _Past] = {}
 
-    def resume(self, standing: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Take up the facts that a former process told, and return those that are ours."""
+    def resume(
+        self, standing: Iterable[tuple[str, str]], *, rebooted: bool
+    ) -> list[tuple[str, str]]:
+        """Take up the facts that a former process told, and return those that are ours.
+
+        Memory errors since the driver was loaded are still the same ones. A link that had shrunk
+        is still narrow until it is like its neighbours', or the host has booted.
+        """
         ours = [(shard, code) for shard, code in standing if code in CODES]
         for shard, code in ours:
             self._standing.resume(shard, code)
+            past = self._past.setdefault(shard, _Past())
+            past.risen |= code == "ecc_uncorrected"
+            if code in SHRINKING and not rebooted:
+                past.narrow.add(code)
         return ours
 
     def held(self, uuid: str, at: float, reasons: int | None) -> None:
@@ -85,6 +100,11 @@ class Conditions:
         """Take whether a device is gone; None: the driver is down and cannot say."""
         self._standing.see(uuid, "device_lost", at, holds=lost, detail=detail)
 
+    def nameless(self, at: float, lost: Sequence[str]) -> None:
+        """Take the devices that were lost before they could say who they are: of the host."""
+        holds, detail = bool(lost), ", ".join(lost)
+        self._standing.see("", "device_lost", at, holds=holds, after=TWICE, detail=detail)
+
     def down(self, at: float, *, down: bool, detail: str = "") -> None:
         """Take whether the driver is gone beneath a source that had it: a fact of the host."""
         self._standing.see("", "driver_down", at, holds=down, detail=detail)
@@ -101,6 +121,7 @@ class Conditions:
                 past.risen = now > past.errors
                 detail = f"{now:.0f} since the driver was loaded, {past.errors:.0f} before"
             past.errors = now
+            past.risen &= now > 0
         holds = None if now is None else past.risen
         self._standing.see(uuid, "ecc_uncorrected", at, holds=holds, detail=detail)
 
@@ -117,6 +138,16 @@ class Conditions:
         most = past.most.get(link, 0.0)
         if now is not None:
             past.most[link] = max(most, now)
+            most = self._before(link, past, now, most)
         holds = None if now is None else now < most
         detail = "" if now is None else f"{now:.0f} of {most:.0f}"
         self._standing.see(uuid, link, at, holds=holds, after=TWICE, detail=detail)
+
+    def _before(self, link: str, past: _Past, now: float, most: float) -> float:
+        """Return what a link had: of one narrow from the start what the widest neighbour has."""
+        if link in past.narrow:
+            others = (p.most.get(link, 0.0) for p in self._past.values() if link not in p.narrow)
+            most = max(others, default=0.0) or inf
+            if now >= most:
+                past.narrow.remove(link)
+        return most

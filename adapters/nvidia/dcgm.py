@@ -16,11 +16,11 @@ from typing import Final
 from ..background import Background, Outcome, Unreachable
 from ..base import Fact, Reading, Shard, SourceUnavailable
 from ..catalogue import Catalogue, default_catalogue
-from ..condition import Condition
 from ..exposition import BadExposition, parse
 from ..http_page import address_of, fetch
-from .dcgm_facts import Classify, Conditions
-from .dcgm_fields import METRICS, POWER_LIMIT
+from ..standing import Standing
+from .dcgm_facts import CODES, LOST, XID, Classify, Conditions
+from .dcgm_fields import BY_ID, METRICS, POWER_LIMIT
 from .dcgm_page import MOST, Device, devices_of
 from .dcgm_values import MISSING, Values
 
@@ -49,14 +49,12 @@ class Page:
 
 @dataclass(slots=True)
 class _Known:
-    """One shard: its values and conditions over pages; ``missed`` = fresh pages without it."""
+    """One shard: its values and conditions over pages."""
 
     shard: Shard
     parent: str
     values: Values
     conditions: Conditions
-    lost: Condition
-    missed: int = 0
 
 
 def ambiguous(code: int) -> str:
@@ -93,7 +91,8 @@ class DcgmSource:
         self._devices: dict[str, Device] = {}  # of the last fresh page
         self._fresh = False  # whether that page was not yet read
         self._number, self._digest, self._fresh_at = 0, 0, -interval
-        self._facts: list[Fact] = []
+        self._standing = Standing()
+        self._resumed: set[tuple[str, str, bool]] = set()  # shard, code, whether the host booted
 
     @property
     def catalogue(self) -> Catalogue:
@@ -136,14 +135,25 @@ class DcgmSource:
                 return self._errors()
             self._fresh = False
             for name, known in self._known.items():
-                self._facts += self._noticed(known, self._devices.get(name), at)
+                self._notice(known, self._devices.get(name), at)
             return [r for name, known in self._known.items() for r in self._readings(name, known)]
 
-    def facts(self, at: float) -> list[Fact]:
+    def facts(self, at: float) -> Iterable[Fact]:
         """Return what fresh pages showed to begin or end since the last call."""
         del at  # a fact is of the tick at which its page was read
-        told, self._facts = self._facts, []
-        return told
+        return self._standing.news()
+
+    def resume(self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool) -> None:
+        """Take up the facts that a former process told, as ``Resuming`` says."""
+        del at
+        with self._lock:
+            for shard, code in standing:
+                if code not in CODES and not code.startswith(XID):
+                    continue
+                self._standing.resume(shard, code)
+                self._resumed.add((shard, code, rebooted))
+                if shard in self._known:
+                    self._known[shard].conditions.resume(code, rebooted=rebooted)
 
     def identity(self) -> Mapping[str, str]:
         """Return versions and the power limit, where the exporter was told to show them."""
@@ -152,8 +162,9 @@ class DcgmSource:
             for device in self._devices.values():
                 for name, version in device.labels.items():
                     found["driver" if name == "driver" else f"{device.id}/{name}"] = version
-                if POWER_LIMIT in device.raw:
-                    found[f"{device.id}/power_limit_watts"] = f"{device.raw[POWER_LIMIT]:g}"
+                limit = device.raw.get(POWER_LIMIT)
+                if limit is not None and BY_ID[POWER_LIMIT].possible(limit):
+                    found[f"{device.id}/power_limit_watts"] = f"{limit:g}"
         return found
 
     def close(self) -> None:
@@ -200,15 +211,18 @@ class DcgmSource:
 
     def _begin(self, device: Device) -> _Known:
         values = Values(device.id, self.rejected)
-        conditions = Conditions(device.id, self._classify)
-        lost = Condition("device_lost", after=_LATE * self._interval)
-        return _Known(_shard(device), device.parent, values, conditions, lost)
+        conditions = Conditions(device.id, self._classify, self._standing)
+        for shard, code, rebooted in self._resumed:
+            if shard == device.id:
+                conditions.resume(code, rebooted=rebooted)
+        return _Known(_shard(device), device.parent, values, conditions)
 
-    def _noticed(self, known: _Known, device: Device | None, at: float) -> Iterable[Fact]:
+    def _notice(self, known: _Known, device: Device | None, at: float) -> None:
         name, detail = known.shard.id, "the exporter shows it no longer"
-        yield from known.lost.see(name, at, detail, on=device is None)
+        late = _LATE * self._interval
+        self._standing.see(name, LOST, at, holds=device is None, after=late, detail=detail)
         if device is not None:
-            yield from known.conditions.see(device, at)
+            known.conditions.see(device, at)
 
     def _readings(self, name: str, known: _Known) -> Iterable[Reading]:
         device = self._devices.get(name)

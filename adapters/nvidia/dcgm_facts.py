@@ -6,8 +6,7 @@ Apart from its readings, because a fact stands from one page to the next until p
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from ..base import Fact
-from ..condition import CLEAR, Condition
+from ..standing import Standing
 from .dcgm_fields import (
     BY_ID,
     ECC_UNCORRECTED,
@@ -23,19 +22,27 @@ Classify = Callable[[int], str]
 HELD: Final = 30.0  # seconds for which clocks must be held down
 
 HARDWARE: Final = "hardware"
+XID: Final = "xid_"  # how the codes of these facts begin
+LOST: Final = "device_lost"
 _HELD = {0x20 | 0x40: "thermal_slowdown", 0x80: "power_brake"}  # bits of the clocks' event reasons
 _TOTALS = frozenset({156, 310, 311})  # energy and memory errors, since the driver was loaded
+CODES: Final = frozenset(
+    {LOST, "row_remap_failure", "recovery_action", "ecc_uncorrected", *_HELD.values()}
+)
 _ACTIONS = {1: "reset the GPU", 2: "reboot the node", 3: "drain P2P", 4: "drain and reset"}
 
 
 class Conditions:
-    """What one device's pages say of rows, recovery, memory errors, clocks and XIDs."""
+    """What one device's pages say of rows, recovery, memory errors, clocks and XIDs.
 
-    def __init__(self, shard: str, classify: Classify) -> None:
-        """Take its id and what tells the class of an XID."""
+    Values that no device can have say nothing.
+    """
+
+    def __init__(self, shard: str, classify: Classify, standing: Standing) -> None:
+        """Take its id, what tells the class of an XID, and where facts begin and end."""
         self._shard = shard
         self._before: Mapping[int, float] = {}
-        self._conditions: dict[str, Condition] = {}
+        self._facts = standing
         self._ecc: tuple[int, float] | None = None  # the field and its value
         self._broken_memory = False
         self._xids = Xids(classify)
@@ -46,68 +53,64 @@ class Conditions:
         """How many XIDs that are no fact were seen; None where no page shows XIDs."""
         return self._xids.counted
 
-    def see(self, device: Device, at: float) -> Iterator[Fact]:
-        """Take a fresh page's ``device`` and yield what began or ended with it."""
-        raw = device.raw
-        if ROW_REMAP_FAILED in raw:
-            detail = "remapping of a memory row has failed"
-            yield from self._is("row_remap_failure", raw, ROW_REMAP_FAILED, at, detail)
-        if RECOVERY_ACTION in raw:
-            detail = _ACTIONS.get(int(min(raw[RECOVERY_ACTION], 99)), "recovery")
-            yield from self._is("recovery_action", raw, RECOVERY_ACTION, at, f"asked: {detail}")
-        yield from self._memory(raw, at)
-        yield from self._clocks(raw, at)
-        yield from self._errors(device, at)
+    def resume(self, code: str, *, rebooted: bool) -> None:
+        """Take up a fact that a former process told of this device."""
+        self._broken_memory |= code == "ecc_uncorrected" and not rebooted
+        number = code.removeprefix(XID)
+        if number != code and number.isdecimal():
+            self._standing[int(number)] = rebooted
 
-    def _is(
-        self, code: str, raw: Mapping[int, float], number: int, at: float, detail: str
-    ) -> Iterator[Fact]:
-        if BY_ID[number].possible(raw[number]):
-            yield from self._condition(code).see(self._shard, at, detail, on=raw[number] > 0)
+    def see(self, device: Device, at: float) -> None:
+        """Take a fresh page's ``device``."""
+        raw = {n: value for n, value in device.raw.items() if BY_ID[n].possible(value)}
+        anew = _anew(self._before, raw)
+        self._before = {**self._before, **raw}
+        self._flag("row_remap_failure", raw.get(ROW_REMAP_FAILED), at, "a row was not remapped")
+        action = raw.get(RECOVERY_ACTION)
+        asked = _ACTIONS.get(int(action or 0), "recovery")
+        self._flag("recovery_action", action, at, f"asked: {asked}")
+        self._memory(raw, at, anew=anew)
+        self._clocks(raw.get(EVENT_REASONS), at)
+        self._errors(device, raw, at, anew=anew)
 
-    def _condition(self, code: str, after: float = 0.0, clear: float = CLEAR) -> Condition:
-        return self._conditions.setdefault(code, Condition(code, after, clear))
+    def _flag(self, code: str, value: float | None, at: float, detail: str) -> None:
+        holds = None if value is None else value > 0
+        self._facts.see(self._shard, code, at, holds=holds, detail=detail)
 
-    def _memory(self, raw: Mapping[int, float], at: float) -> Iterator[Fact]:
-        """Yield uncorrected errors of memory when they rise; a total that begins anew ends them."""
+    def _memory(self, raw: Mapping[int, float], at: float, *, anew: bool) -> None:
+        """See uncorrected errors of memory when they rise; a device that begins anew ends them."""
         number = next((number for number in ECC_UNCORRECTED if number in raw), None)
-        if number is None or not BY_ID[number].possible(raw[number]):
-            return
-        now, before = raw[number], self._ecc
-        self._ecc = (number, now)
-        if before is not None and before[0] == number and now != before[1]:
-            self._broken_memory = now > before[1]
-        detail = f"uncorrected memory errors: {now:.0f}"
-        condition = self._condition("ecc_uncorrected")
-        yield from condition.see(self._shard, at, detail, on=self._broken_memory)
+        now = None if number is None else raw[number]
+        if number is not None and now is not None:
+            before, self._ecc = self._ecc, (number, now)
+            risen = before is not None and before[0] == number and now > before[1]
+            self._broken_memory = risen or (self._broken_memory and now > 0 and not anew)
+        holds = None if now is None else self._broken_memory
+        detail = f"uncorrected memory errors: {now or 0:.0f}"
+        self._facts.see(self._shard, "ecc_uncorrected", at, holds=holds, detail=detail)
 
-    def _clocks(self, raw: Mapping[int, float], at: float) -> Iterator[Fact]:
-        if EVENT_REASONS not in raw or not BY_ID[EVENT_REASONS].possible(raw[EVENT_REASONS]):
-            return
-        bits = int(raw[EVENT_REASONS])
+    def _clocks(self, reasons: float | None, at: float) -> None:
         for bit, code in _HELD.items():
-            condition = self._condition(code, HELD)
-            yield from condition.see(self._shard, at, "clocks are held down", on=bool(bits & bit))
+            holds = None if reasons is None else bool(int(reasons) & bit)
+            detail = "clocks are held down"
+            self._facts.see(self._shard, code, at, holds=holds, after=HELD, detail=detail)
 
-    def _errors(self, device: Device, at: float) -> Iterator[Fact]:
-        """Yield hardware XIDs, and their end: a device begun anew that asks for no recovery.
+    def _errors(self, device: Device, raw: Mapping[int, float], at: float, *, anew: bool) -> None:
+        """See hardware XIDs, and their end: a device begun anew that asks for no recovery.
 
         It is never their silence: a device that must be reset may well be silent.
         """
-        raw = device.raw
-        if _anew(self._before, raw):
+        if anew:
             self._standing = dict.fromkeys(self._standing, True)
-        self._before = raw
         for code, times in self._xids.see(device):
             self._standing[code] = False
             detail = f"XID {code}, {times:.0f} times on one page" if times > 1 else f"XID {code}"
-            yield from self._condition(f"xid_{code}").see(self._shard, at, detail, on=True)
+            self._facts.see(self._shard, f"{XID}{code}", at, holds=True, detail=detail)
         recovering = raw.get(RECOVERY_ACTION, 0.0) != 0
-        for code, anew in list(self._standing.items()):
-            condition = self._condition(f"xid_{code}")
-            detail = "the device began anew"
-            yield from condition.see(self._shard, at, detail, on=recovering or not anew)
-            if not condition.stands:
+        for code, began_anew in list(self._standing.items()):
+            holds, name = recovering or not began_anew, f"{XID}{code}"
+            self._facts.see(self._shard, name, at, holds=holds, detail="the device began anew")
+            if not self._facts.stands(self._shard, name):
                 del self._standing[code]
 
 

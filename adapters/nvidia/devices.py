@@ -15,7 +15,7 @@ from . import binding
 from .border import under_way
 from .conditions import Conditions
 from .device import Device
-from .errors import DOWN, REPLACED, NvmlFailed, name_of, reason_of
+from .errors import DOWN, LOST, REPLACED, NvmlFailed, name_of, reason_of
 from .jointly import Jointly
 from .sampling import catalogue
 from .subject import Rejected
@@ -37,6 +37,8 @@ class NvmlSource:
         self._xids = xids
         self._jointly = Jointly()
         self.unnamed: dict[int, str] = {}  # codes of devices whose UUID cannot be read, by index
+        self._nameless: tuple[str, ...] = ()  # lost before they could be asked for their UUIDs
+        self._lost_before: set[str] = set()  # UUIDs of those that a former process lost
         self._seen = Rejected()
         self._devices: dict[str, Device] = {}
         self._conditions = Conditions()
@@ -74,7 +76,9 @@ class NvmlSource:
     def remarks(self) -> tuple[str, ...]:
         """What a person should know: what may not be read, and what cannot be heard."""
         found = (f"may not read {', '.join(what)} of {u}" for u, what in self.forbidden.items())
-        return (*found, *(() if self._xids is None else self._xids.notes))
+        mute = tuple(self.unnamed.items())
+        nameless = (f"device {index} does not say its UUID ({code})" for index, code in mute)
+        return (*found, *nameless, *(() if self._xids is None else self._xids.notes))
 
     @property
     def dropped(self) -> Mapping[str, int]:
@@ -156,7 +160,8 @@ class NvmlSource:
     def resume(self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool) -> None:
         """Take up the facts that a former process told, as ``Resuming`` says."""
         told = tuple(standing)
-        self._jointly.resume("counters", self._conditions.resume(told))
+        self._lost_before = {shard for shard, code in told if shard and code == "device_lost"}
+        self._jointly.resume("counters", self._conditions.resume(told, rebooted=rebooted))
         if self._xids is not None:
             ours = self._xids.resume(told, at, rebooted=rebooted)
             self._jointly.resume("events", ours)
@@ -203,18 +208,23 @@ class NvmlSource:
     def _look_for_more(self) -> None:
         """Add the devices that are not known yet, and look how all of them are cut."""
         self.unnamed.clear()
+        away = set(self._devices)
+        lost: list[str] = []
         for index in range(binding.device_count()):
             try:
                 handle = binding.handle_at(index)
                 uuid, product = binding.uuid_of(handle), binding.product_of(handle)
             except NvmlFailed as failed:
                 self.unnamed[index] = name_of(failed.code)
+                lost += [f"device {index}: {name_of(failed.code)}"] * (failed.code in LOST)
                 continue
+            away.discard(uuid)
             device = self._devices.get(uuid)
             if device is None:
                 device = Device(uuid, product, handle, len(self._devices), self._seen)
                 self._devices[uuid] = device
             device.look(0.0, fixed=not device.makeup.elements)
+        self._nameless = tuple(lost[len(away) :])
 
     def _look_at_one(self, at: float) -> None:
         """Read what the next of the devices runs on: each in turn, so that no tick is long."""
@@ -253,6 +263,5 @@ class NvmlSource:
         absent = set(codes) & DOWN - {1, REPLACED}
         detail = ", ".join(map(name_of, sorted(absent)))
         self._conditions.down(at, down=bool(absent), detail=detail)
-        strangers = len(self.unnamed) > len(codes)  # of those known some may be lost by name
-        told = ", ".join(f"device {index}: {code}" for index, code in self.unnamed.items())
-        self._conditions.lost("", at, lost=strangers, detail=told)
+        known = len(self._lost_before - self._devices.keys())
+        self._conditions.nameless(at, self._nameless[known:])

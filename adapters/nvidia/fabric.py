@@ -35,10 +35,10 @@ def place_of(info: FabricInfo) -> str:
     return f"{'-'.join(parts)}.{info.clique}"
 
 
-def troubles_of(info: FabricInfo) -> tuple[str, ...]:
-    """Return what is wrong with a fabric that has come up; 0xaa, as 0, is nothing."""
+def troubles_of(info: FabricInfo) -> tuple[str, ...] | None:
+    """Return what is wrong with a fabric; 0xaa, as 0, is nothing. None: it has not come up."""
     if info.state != _COMPLETED:
-        return ()
+        return None
     found = [name for at, name in _TROUBLES.items() if info.health >> at & 3 == _PRESENT]
     configuration = info.health >> _CONFIGURATION & 0xF
     if configuration not in _RIGHT:

@@ -31,7 +31,7 @@ Slices: TypeAlias = Callable[[str], Mapping[tuple[int, int], str]]
 # How the codes of facts begin that nobody else raises.
 _OURS = ("xid_", "sxid_", "poison", "fatal_poison", "gpu_unavailable")
 _MOST_PAIRS = 4096  # of shard and ambiguous code that are remembered
-_MOST_AT_ONCE = 100_000  # of one error between two ticks; more are as many
+_MOST_APART = 4096  # of one error between two ticks that are matched with the log, one by one
 _HAPPENED = {
     calls.DOUBLE_BIT: ("ecc_uncorrected", "the driver tells of a double-bit ECC error"),
     calls.RETIREMENT_FAILED: ("row_remap_failure", "a memory row or page could not be retired"),
@@ -138,7 +138,7 @@ class XidWatch:
     def _take_in(self, at: float) -> None:
         heard = self._events.collect()
         for kind, since, number in heard.errors:
-            self._hear(kind, since, min(number, _MOST_AT_ONCE))
+            self._hear(kind, since, number)
         if self._events.is_ready:  # else the log's devices have no names yet
             self._remember(at)
             self._name_the_nameless()
@@ -156,12 +156,19 @@ class XidWatch:
         uuid, event, code, part = kind
         if event == calls.XID:
             seen = Sighting(at, code, "events", uuid=uuid, slice=part)
-            for _ in range(number):
+            for _ in range(min(number, _MOST_APART)):
                 self._see(seen)
+            self._see_more(seen, number - _MOST_APART)
         elif event in _HAPPENED:
             fact, detail = _HAPPENED[event]
             for shard in self._place(uuid, part):
                 self.standing.see(shard, fact, uuid, at, detail)
+
+    def _see_more(self, seen: Sighting, number: int) -> None:
+        """Count ``number`` more of a storm at once; a fact it made stands already."""
+        if number > 0 and seen.uuid and self._xids.of(seen.code) != "hardware":
+            for shard in self._place(seen.uuid, seen.slice):
+                self.counts[shard] += number
 
     def _remember(self, at: float) -> None:
         """Look once for devices that fell off the bus before the start and are still away."""

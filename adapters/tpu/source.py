@@ -9,7 +9,7 @@ No workload is no error: the runtime lives inside it, so a port that nobody serv
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from socket import gethostname
 from types import MappingProxyType
@@ -18,9 +18,9 @@ from typing import Final
 from ..background import Background, Outcome, Unreachable
 from ..base import Absent, Fact, Reading, Shard, SourceUnavailable
 from ..catalogue import Catalogue, default_catalogue
-from ..condition import Condition
 from ..exposition import BadExposition, parse
 from ..http_page import address_of, fetch
+from ..standing import Standing
 from . import plugin
 from .placing import Measured, place
 from .plugin import Shown, shown_of
@@ -31,6 +31,7 @@ NAME: Final = "tpu"
 POLL: Final = 5.0  # seconds between two questions to the runtime
 DUTY, USED = "duty_cycle_ratio", "hbm_used_bytes"
 METRICS: Final = (DUTY, USED)
+LOST: Final = "device_lost"
 
 _OTHERS = tuple(metric for metric in plugin.METRICS if metric not in METRICS)
 _GONE = 3 * plugin.REFRESH  # seconds without the plugin's page, from which on that is an error
@@ -77,8 +78,7 @@ class TpuSource:
         self._chips: tuple[Chip, ...] = ()
         self._present: frozenset[str] = frozenset()
         self._looked, self._library = 0.0, ""
-        self._lost: dict[str, Condition] = {}
-        self._facts: list[Fact] = []
+        self._standing = Standing()
         self._numbers = (0, 0)  # of the last outcomes taken up
         self._taken: dict[str, tuple[int, float]] = {}  # the runtime's clock, and ours, by shard
         self._page_at, self._shown_at = 0.0, 0.0
@@ -127,11 +127,17 @@ class TpuSource:
             values = self._from_plugin(self.plugin.newest) | self._from_runtime(self.runtime.newest)
             return [Reading(shard, metric, value) for (shard, metric), value in values.items()]
 
-    def facts(self, at: float) -> list[Fact]:
+    def facts(self, at: float) -> Iterable[Fact]:
         """Return which chips left the PCI bus, or came back, since the last call."""
         del at  # a fact is of the tick at which the bus was looked at
-        told, self._facts = self._facts, []
-        return told
+        return self._standing.news()
+
+    def resume(self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool) -> None:
+        """Take up the facts that a former process told, as ``Resuming`` says."""
+        del at, rebooted  # the bus tells what there is, booted or not
+        for shard, code in standing:
+            if code == LOST:
+                self._standing.resume(shard, code)
 
     def identity(self) -> Mapping[str, str]:
         """Return the kind and topology of the slice, and the library that the host carries."""
@@ -165,9 +171,8 @@ class TpuSource:
     def _note_lost(self, at: float) -> None:
         for number, chip in enumerate(self._chips):
             name = self._id(number)
-            lost = self._lost.setdefault(name, Condition("device_lost", after=2 * _LOOK))
-            gone = chip.address not in self._present
-            self._facts += lost.see(name, at, f"{chip.address} left the PCI bus", on=gone)
+            gone, detail = chip.address not in self._present, f"{chip.address} left the PCI bus"
+            self._standing.see(name, LOST, at, holds=gone, after=2 * _LOOK, detail=detail)
 
     def _from_runtime(self, outcome: Outcome[tuple[Told, ...]] | None) -> Values:
         if outcome is None or outcome.number == self._numbers[0]:

@@ -34,6 +34,7 @@ from tessera.adapters.recording_read import read_recording, read_truth
 from tessera.adapters.slurm import show
 from tessera.adapters.slurm.hostlist import BadHostlist
 from tessera.adapters.slurm.wiring import parse_wiring
+from tessera.adapters.standing import Standing
 from tessera.adapters.topology.model import BadTopology
 from tessera.adapters.topology.static import read_topology
 from tessera.adapters.tpu import tpu_metric_service_pb2
@@ -198,7 +199,9 @@ def _dcgm_page(data: bytes, _folder: Path) -> object:
     found: list[object] = []
     for device in devices_of(parse(_text(data)).samples):
         found += Values(device.id, Counter()).of(device)
-        found += Conditions(device.id, classify).see(device, 0.0)
+        standing = Standing()
+        Conditions(device.id, classify, standing).see(device, 0.0)
+        found += standing.news()
     return found
 
 

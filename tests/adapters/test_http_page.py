@@ -2,6 +2,8 @@
 
 import socket
 import threading
+import time
+from contextlib import suppress
 
 import pytest
 
@@ -89,3 +91,23 @@ def test_nobody_there_is_refused() -> None:
     with FakeExporter() as exporter:
         pass
     assert code(exporter) == "refused"
+
+
+def test_an_answer_whose_head_comes_by_drops_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        told = threading.Thread(target=_drip, args=(server,), daemon=True)
+        told.start()
+        with pytest.raises(Unreachable) as late:
+            fetch(Address("127.0.0.1", server.getsockname()[1], "/"), 0.2)
+        told.join(SECONDS)
+    assert late.value.code == "timeout"
+
+
+def _drip(server: socket.socket) -> None:
+    """Say a little of the head before the reader's patience is over, until it has gone."""
+    connection, _ = server.accept()
+    with connection, suppress(OSError):
+        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+        for number in range(90):  # a client gives up after a hundred
+            connection.sendall(b"X-%d: a\r\n" % number)
+            time.sleep(0.02)

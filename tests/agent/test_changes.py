@@ -81,12 +81,21 @@ def test_jobs_and_metrics_outlive_the_agent_and_jobs_no_boot(tmp_path: Path) -> 
     assert rebooted.metrics == ("step_time_seconds",)
 
 
+def test_a_boot_is_known_by_the_id_of_the_former_one(tmp_path: Path) -> None:
+    first, workload = changes(tmp_path)
+    look(first, workload, NOON)
+    assert not first.rebooted
+    assert not changes(tmp_path)[0].rebooted
+    assert changes(tmp_path, boot="another")[0].rebooted
+    assert not changes(tmp_path, boot="")[0].rebooted
+
+
 @pytest.mark.parametrize(
     "text",
     [
         *("", "nonsense", "[]", "{", '{"elements": 3, "metrics": [], "jobs": 1}'),
         '{"elements": {"a": 1}, "metrics": {"m": "x"}, "jobs": {"g": "x"}, "boot": "b"}',
-        '{"metrics": {"m": 1%s, "No": 1.0}, "jobs": {"g": [1, "a\\nb"]}, "boot": "b"}'
+        '{"metrics": {"m": 1%s, "No": 1.0}, "jobs": {"g": [1, "a\\nb"]}, "boot": ["b"]}'
         % ("0" * 400),
         "[" * 100_000,
     ],

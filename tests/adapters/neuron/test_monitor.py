@@ -1,6 +1,7 @@
 import json
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -179,3 +180,14 @@ def test_the_fake_says_the_same_for_the_same_seed(capsys: pytest.CaptureFixture[
         fake_monitor.main(["--steps", "2", "--period", "0.001", "--seed", seed])
         said.append(capsys.readouterr().out)
     assert said[0] == said[1] != said[2]
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_without_a_place_for_its_configuration_that_is_told_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))  # a read-only root
+    with running() as monitor:
+        until(lambda: monitor.trouble == UNSTARTABLE)
+        (tmp_path / "nowhere").mkdir()
+        assert heard(monitor, 1)

@@ -11,6 +11,7 @@ from tessera.adapters.base import (
     Identified,
     Reading,
     Rejecting,
+    Resuming,
     SourceUnavailable,
     Witness,
 )
@@ -19,6 +20,7 @@ from tessera.adapters.neuron.fake_monitor import document
 from tessera.adapters.neuron.monitor import Monitor
 from tessera.adapters.neuron.report import Report
 from tessera.adapters.neuron.source import NeuronSource
+from tessera.adapters.neuron.sysfs import DRIVER, DeviceFiles
 
 from .samples import errors_of, parsed, trn1
 from .test_monitor import FAKE, until
@@ -303,6 +305,19 @@ def test_a_lost_device_is_a_fact_and_its_neighbours_go_on(root: Path) -> None:
     assert [(f.code, f.stands) for f in source.facts(BEGAN + 62)] == [("device_lost", False)]
 
 
+def test_facts_of_a_former_process_end_a_minute_after_they_are_so_no_more(root: Path) -> None:
+    source = opened(root)
+    assert isinstance(source, Resuming)
+    codes = ("ecc_uncorrected", "unhealthy_hbm", "device_lost", "driver_unresponsive")
+    source.resume([(FIRST, code) for code in codes], BEGAN, rebooted=False)
+    change(root, 0, "unhealthy_components", "\n")
+    ended = []
+    for at in range(62):
+        source.read(BEGAN + at)
+        ended += source.facts(BEGAN + at)
+    assert {(f.code, f.stands) for f in ended} == {(code, False) for code in codes[:3]}
+
+
 def test_a_driver_that_is_gone_is_one_fact_of_the_host(root: Path) -> None:
     source = opened(root)
     source.read(BEGAN)
@@ -364,3 +379,23 @@ def test_a_real_child_feeds_the_source_until_it_is_closed(root: Path) -> None:
     source.close()
     assert source.faults.get("strange", 0) == 0
     assert found[FIRST, "memory_used_bytes"] == 4 * (2**30 + 2**28)
+
+
+def test_files_are_searched_again_only_where_they_may_have_moved(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[str] = []
+    search = DeviceFiles.search
+
+    def noted(self: DeviceFiles) -> None:
+        searched.append(self.folder.name)
+        search(self)
+
+    monkeypatch.setattr(DeviceFiles, "search", noted)
+    source = opened(root)
+    assert searched == ["neuron0", "neuron1"]
+    source.shards()
+    assert searched == ["neuron0", "neuron1"]
+    write(root / DRIVER, "2.31.7.0\n")
+    source.shards()
+    assert searched == ["neuron0", "neuron1"] * 2

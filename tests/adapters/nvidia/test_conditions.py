@@ -1,8 +1,8 @@
 from tessera.adapters.base import Fact
 from tessera.adapters.nvidia.conditions import Conditions
 from tessera.adapters.nvidia.devices import NvmlSource
-from tessera.adapters.nvidia.fake_device import FakeFabric, FakeField
-from tessera.adapters.nvidia.fake_library import FakeLibrary
+from tessera.adapters.nvidia.fake_device import FakeDevice, FakeFabric, FakeField
+from tessera.adapters.nvidia.fake_library import FakeLibrary, installed
 
 BUSY, IDLE = 0, 1
 
@@ -130,8 +130,9 @@ def test_a_device_that_was_lost_before_it_had_a_name_is_a_fact_of_the_host(
     source = NvmlSource()
     source.shards()
     source.read(0.0)
-    (fact,) = source.facts(0.0)
-    assert fact == Fact("", "device_lost", 0.0, stands=True, detail="device 2: GPU_IS_LOST")
+    source.read(5.0)
+    (fact,) = source.facts(5.0)
+    assert fact == Fact("", "device_lost", 5.0, stands=True, detail="device 2: GPU_IS_LOST")
 
 
 def test_a_device_that_is_lost_by_name_is_not_told_twice(library: FakeLibrary) -> None:
@@ -142,3 +143,44 @@ def test_a_device_that_is_lost_by_name_is_not_told_twice(library: FakeLibrary) -
     source.shards()
     source.read(1.0)
     assert [fact.shard for fact in source.facts(1.0)] == ["GPU-2"]
+
+
+def test_memory_errors_told_by_a_former_process_end_with_the_count_alone() -> None:
+    conditions = Conditions()
+    conditions.resume([("GPU-a", "ecc_uncorrected")], rebooted=False)
+    for at in range(0, 300, 10):
+        assert counted(conditions, float(at), ecc_uncorrected=4.0) == []
+    assert counted(conditions, 300.0, ecc_uncorrected=0.0) == []
+    assert counted(conditions, 360.0, ecc_uncorrected=0.0) == [("ecc_uncorrected", False)]
+
+
+def test_a_link_that_had_shrunk_before_the_start_is_narrow_until_it_is_like_its_neighbours() -> (
+    None
+):
+    conditions, ended = Conditions(), []
+    conditions.resume([("GPU-a", "pcie_link_width")], rebooted=False)
+    for at in range(0, 600, 10):
+        width = 8.0 if at < 300 else 16.0
+        conditions.counted("GPU-a", float(at), {"pcie_link_width": width}, BUSY)
+        conditions.counted("GPU-b", float(at), {"pcie_link_width": 16.0}, BUSY)
+        ended += [(fact.shard, fact.at, fact.stands) for fact in conditions.news()]
+    assert ended == [("GPU-a", 360.0, False)]
+
+
+def test_a_boot_ends_what_was_known_of_a_link() -> None:
+    conditions = Conditions()
+    conditions.resume([("GPU-a", "pcie_link_width")], rebooted=True)
+    told_ = [counted(conditions, float(at), pcie_link_width=8.0) for at in range(0, 70, 10)]
+    assert told_ == [*[[]] * 6, [("pcie_link_width", False)]]
+
+
+def test_a_fabric_that_goes_down_has_not_become_well() -> None:
+    library = FakeLibrary([FakeDevice("GPU-a", fabric=FakeFabric(health=0x9A))])
+    source, facts = NvmlSource(), list[Fact]()
+    with installed(library):
+        source.shards()
+        for at in range(100):
+            source.read(float(at))
+            facts += source.facts(float(at))
+            library.devices[0].fabric = FakeFabric(state=2, health=0)
+        assert [(fact.code, fact.stands) for fact in facts] == [("fabric_unhealthy", True)]

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from tessera.adapters.base import Absent, SourceUnavailable
+from tessera.adapters.base import Absent, Resuming, SourceUnavailable
 from tessera.adapters.http_page import BadUrl
 from tessera.adapters.nvidia.dcgm import DcgmSource
 from tessera.adapters.nvidia.dcgm_page import MOST
 from tessera.adapters.nvidia.fake_exporter import NAMESPACED, NEW, OLD, FakeExporter, Spelling
 
-from .exporters import INTERVAL, Asked, gpu, values
+from .exporters import BEGAN, INTERVAL, Asked, gpu, values
 
 UUIDS = [gpu(number).uuid for number in range(3)]
 
@@ -264,3 +264,28 @@ def test_versions_and_the_power_limit_are_its_identity(exporter: FakeExporter) -
 def test_an_address_that_cannot_be_is_refused(url: str) -> None:
     with pytest.raises(BadUrl, match="; write it like http"):
         DcgmSource(url)
+
+
+def test_the_sentinel_of_a_power_limit_is_no_identity() -> None:
+    with FakeExporter([gpu(f160=700.0)]) as exporter:
+        asked = Asked(exporter)
+        asked.read()
+        assert set(asked.source.identity().values()) == {"700"}
+        exporter.gpus[0].values[160] = 9223372036854775794.0
+        asked.collect()
+        assert asked.source.identity() == {}
+
+
+def test_a_gpu_that_a_former_process_lost_is_lost_until_it_is_shown_for_a_minute() -> None:
+    with FakeExporter([gpu()]) as exporter:
+        asked = Asked(exporter)
+        (shard,) = asked.source.shards()
+        assert isinstance(asked.source, Resuming)
+        told = [(shard.id, "device_lost"), (shard.id, "driver_unresponsive")]
+        asked.source.resume(told, BEGAN, rebooted=False)
+        asked.read()
+        found = []
+        for _ in range(4):
+            asked.collect()
+            found += list(asked.source.facts(BEGAN + asked.clock.now))
+        assert [(fact.code, fact.stands) for fact in found] == [("device_lost", False)]

@@ -6,6 +6,7 @@ from tessera.adapters.exposition import parse
 from tessera.adapters.nvidia.dcgm_facts import Conditions
 from tessera.adapters.nvidia.dcgm_page import devices_of
 from tessera.adapters.nvidia.fake_exporter import FakeGpu, page_of
+from tessera.adapters.standing import Standing
 
 Step = tuple[str, bool]
 
@@ -18,14 +19,16 @@ class Pages:
     """The conditions of one device whose pages come each 30 s."""
 
     def __init__(self) -> None:
-        self.conditions = Conditions("GPU-1", hardware)
+        self.standing = Standing()
+        self.conditions = Conditions("GPU-1", hardware, self.standing)
         self.at = 0.0
 
     def see(self, raw: dict[int, float], xids: dict[int, int] | None = None) -> list[Step]:
         """Show one page and return what began (True) or ended with it."""
         shown = FakeGpu("GPU-1", values={150: 50.0} | raw, xids=xids or {})
         (device,) = devices_of(parse(page_of([shown])).samples)
-        found = list(self.conditions.see(device, self.at))
+        self.conditions.see(device, self.at)
+        found = list(self.standing.news())
         assert all(fact.shard == "GPU-1" and fact.at == self.at for fact in found)
         self.at += 30.0
         return [(fact.code, fact.stands) for fact in found]
@@ -153,3 +156,39 @@ def test_pages_without_xids_count_none() -> None:
     pages = Pages()
     pages.see({155: 300.0})
     assert pages.conditions.counted is None
+
+
+@pytest.mark.parametrize("blank", [9223372036854775794, 2147483634, 140737488355330])
+def test_a_sentinel_neither_ends_an_xid_nor_keeps_it(blank: float) -> None:
+    pages = Pages()
+    assert pages.see({156: 5e9, 230: 0}) == []
+    assert pages.see({156: 5.1e9, 230: 79}) == [("xid_79", True)]
+    assert pages.see({156: blank, 230: 79}) == []
+    assert [pages.see({156: 5.2e9 + i, 230: 79}) for i in range(6)] == [[]] * 6
+    reset = [pages.see({156: 1e3 + i, 230: 0, 1523: blank}) for i in range(3)]
+    assert reset == [[], [], [("xid_79", False)]]
+
+
+def test_errors_since_the_board_was_made_end_when_the_device_begins_anew() -> None:
+    pages = Pages()
+    assert pages.see({156: 5e9, 313: 7}) == []
+    assert pages.see({156: 5.1e9, 313: 8}) == [("ecc_uncorrected", True)]
+    assert [pages.see({156: 5.2e9 + i, 313: 8}) for i in range(6)] == [[]] * 6
+    assert [pages.see({156: 1e3 + i, 313: 8}) for i in range(3)] == [
+        [],
+        [],
+        [("ecc_uncorrected", False)],
+    ]
+
+
+@pytest.mark.parametrize("rebooted", [False, True])
+def test_what_a_former_process_told_ends_by_a_reset_or_a_boot(*, rebooted: bool) -> None:
+    pages = Pages()
+    for code in ("xid_79", "ecc_uncorrected"):
+        pages.standing.resume("GPU-1", code)
+        pages.conditions.resume(code, rebooted=rebooted)
+    ends = [("ecc_uncorrected", False), ("xid_79", False)]
+    same = [pages.see({156: 5e9 + i, 313: 8, 230: 79}) for i in range(3)]
+    assert same == [[], [], ends if rebooted else []]
+    if not rebooted:
+        assert [pages.see({156: 1e3 + i, 313: 8, 230: 0}) for i in range(3)] == [[], [], ends]

@@ -8,6 +8,7 @@ from tessera.adapters.base import (
     Busy,
     Closing,
     CounterSource,
+    Fact,
     Identified,
     Profiling,
     Reading,
@@ -109,6 +110,43 @@ def test_a_device_that_cannot_say_its_name_does_not_hide_the_others(library: Fak
     library.devices[2].lost = 0
     assert [shard.id for shard in source.shards()][-1] == "GPU-2"
     assert source.unnamed == {}
+
+
+def test_a_device_lost_before_the_start_is_a_fact_of_the_host(library: FakeLibrary) -> None:
+    library.devices[2].lost = 15
+    source = opened()
+    assert source.remarks == ("device 2 does not say its UUID (GPU_IS_LOST)",)
+    found: list[Fact] = []
+    for at in range(80):
+        library.devices[2].lost = 15 if at < 10 else 0
+        if at == 10:
+            source.shards()
+        source.read(float(at))
+        found += source.facts(float(at))
+    began, ended = found
+    assert began == Fact("", "device_lost", 5.0, detail="device 2: GPU_IS_LOST")
+    assert (ended.shard, ended.code, ended.stands, ended.at) == ("", "device_lost", False, 70.0)
+
+
+def test_a_device_whose_name_is_known_is_lost_under_it_alone(library: FakeLibrary) -> None:
+    source = opened()
+    library.devices[3].lost = 15
+    found: list[Fact] = []
+    for at in range(20):
+        source.shards()
+        library.devices[3].lost = 15 if at < 10 else 0
+        source.read(float(at))
+        found += source.facts(float(at))
+    assert [(fact.shard, fact.code) for fact in found] == [("GPU-3", "device_lost")]
+
+
+def test_a_device_that_may_not_be_asked_is_remarked_and_no_fact(library: FakeLibrary) -> None:
+    library.devices[2].lost = 4
+    source = opened()
+    assert source.remarks == ("device 2 does not say its UUID (NO_PERMISSION)",)
+    for at in range(20):
+        source.read(float(at))
+        assert list(source.facts(float(at))) == []
 
 
 def test_devices_that_all_cannot_say_their_names_are_absent_with_the_codes() -> None:

@@ -54,4 +54,4 @@ def test_one_is_trouble_and_two_is_none(health: int, troubles: tuple[str, ...]) 
 
 
 def test_the_health_of_a_fabric_that_is_not_up_says_nothing() -> None:
-    assert troubles_of(info(state=2, health=0x55)) == ()
+    assert troubles_of(info(state=2, health=0x55)) is None

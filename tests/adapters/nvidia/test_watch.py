@@ -14,6 +14,7 @@ from tessera.adapters.nvidia.events import DeviceEvents
 from tessera.adapters.nvidia.fake_device import FakeDevice, FakeField
 from tessera.adapters.nvidia.fake_events import FakeEvent, FakeEventLibrary, FakeKernelLog
 from tessera.adapters.nvidia.fake_library import installed
+from tessera.adapters.nvidia.sightings import Sighting, Sightings
 from tessera.adapters.nvidia.watch import METRIC, XidWatch
 from tessera.adapters.nvidia.xid import read_xids, shipped
 
@@ -383,6 +384,25 @@ def test_a_device_that_was_away_and_is_found_ends_its_fact_a_minute_later(
     host.looked()
     assert host.facts(AT + 159) == []
     assert codes(host.facts(AT + 160)) == [("", "xid_79", False)]
+
+
+def test_a_storm_is_counted_to_the_last_and_never_holds_a_tick_up(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = 0
+    take = Sightings.take
+
+    def counted(self: Sightings, seen: Sighting, *, log_is_read: bool) -> list[Sighting]:
+        nonlocal taken
+        taken += 1
+        return take(self, seen, log_is_read=log_is_read)
+
+    monkeypatch.setattr(Sightings, "take", counted)
+    for code in (13, 79):  # faster than a driver could tell them
+        host.events._errors["GPU-1", calls.XID, code, None] = AT, 200_000  # noqa: SLF001  as above
+    assert host.counts() == {"GPU-0": 0.0, "GPU-1": 200_000.0, "GPU-2": 0.0}
+    assert codes(host.facts()) == [("GPU-1", "xid_79", True)]
+    assert taken <= 10_000
 
 
 def test_facts_of_a_former_process_end_and_are_not_told_again(host: Host) -> None:

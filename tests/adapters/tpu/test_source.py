@@ -5,7 +5,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tessera.adapters.base import Absent, SourceUnavailable
+from tessera.adapters.base import Absent, Resuming, SourceUnavailable
 from tessera.adapters.nvidia.fake_exporter import FakeExporter
 from tessera.adapters.tpu.fake_runtime import FakeRuntime, FakeWorkload
 from tessera.adapters.tpu.source import TpuSource
@@ -209,3 +209,16 @@ def test_its_threads_ask_by_themselves_and_end(tmp_path: Path) -> None:
         found = values(source.read(BEGAN))
         source.close()
     assert found[0, "duty_cycle_ratio"] == 0.95
+
+
+def test_a_chip_that_a_former_process_lost_is_lost_no_more_after_a_minute(tmp_path: Path) -> None:
+    asked = Asked(host(tmp_path, 2))
+    assert isinstance(asked.source, Resuming)
+    shard = asked.source.shards()[1].id
+    told = [(shard, "device_lost"), (shard, "driver_unresponsive")]
+    asked.source.resume(told, BEGAN, rebooted=False)
+    for _ in range(8):
+        asked.wait(10.0)
+    assert [(fact.shard, fact.code, fact.stands) for fact in asked.source.facts(0.0)] == [
+        (shard, "device_lost", False)
+    ]
