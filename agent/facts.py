@@ -36,6 +36,11 @@ class Facts:
             self._waiting[number] = ingest.Fact.FromString(data)
 
     @property
+    def known(self) -> tuple[tuple[str, str], ...]:
+        """Return the facts that stand, (shard, code), sorted."""
+        return tuple(sorted(self._standing))
+
+    @property
     def standing(self) -> tuple[str, ...]:
         """Return the codes of the facts that stand, sorted."""
         return tuple(sorted({code for _, code in self._standing}))

@@ -6,16 +6,27 @@ Apart, because a vendor's call may never return, and the agent has to go on and 
 import asyncio
 from asyncio import AbstractEventLoop, Future
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future as ThreadsFuture
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event, Thread
 from time import perf_counter
 from typing import Final, TypeAlias
 
 import structlog
 
-from ..adapters.base import Busy, Closing, CounterSource, Fact, Identified, Reading, Witness
+from ..adapters.base import (
+    Busy,
+    Closing,
+    CounterSource,
+    Fact,
+    Identified,
+    Marking,
+    Reading,
+    Resuming,
+    Witness,
+)
 
 MOST_FACTS: Final = 1000  # of a source that wait to be taken up: the oldest go first
 GOODBYE: Final = 2.0  # seconds that a source has to give back what it holds
@@ -48,6 +59,8 @@ class Sample:
 
 
 Answer: TypeAlias = ThreadsFuture[Answered]
+Known: TypeAlias = tuple[str, str]  # shard and code of a fact
+Marks: TypeAlias = Mapping[str, Mapping[str, float]]  # by source, then by device
 
 
 class _Worker:
@@ -72,6 +85,14 @@ class _Worker:
         """Ask for the readings of the tick ``at``."""
         self._asked = asyncio.run_coroutine_threadsafe(self._answered(at), self._running())
         return self._asked
+
+    def do(self, call: Callable[[], list[Known]]) -> ThreadsFuture[list[Known]]:
+        """Let the source's thread ``call`` when it has nothing else to do."""
+
+        async def called() -> list[Known]:
+            return call()
+
+        return asyncio.run_coroutine_threadsafe(called(), self._running())
 
     def answer(self, at: float) -> Answered:
         """Ask the source here and now."""
@@ -177,6 +198,27 @@ class Sampler:
                 answered[name] = came.result()
         return self._sample(answered, silent, failed)
 
+    async def resume(
+        self, standing: Collection[Known], at: float, *, rebooted: bool, marks: Marks
+    ) -> set[Known] | None:
+        """Return those of the facts of a former process that sources have taken up.
+
+        None if one of them did not answer in time: it takes them up when its call has returned.
+        """
+        calls = [
+            partial(_resumed, worker.source, standing, at, marks, rebooted=rebooted)
+            for worker in self._workers
+        ]
+        if self._budget is None:
+            return {fact for call in calls for fact in call()}
+        asked = zip(self._workers, calls, strict=True)
+        waited = [asyncio.wrap_future(worker.do(call)) for worker, call in asked]
+        if waited:
+            await asyncio.wait(waited, timeout=self._budget)
+        if not all(call.done() and call.exception() is None for call in waited):
+            return None
+        return {fact for call in waited for fact in call.result()}
+
     def stop(self) -> None:
         """Close the sources that answer and end their threads; leave those that hang behind."""
         for worker in self._workers:
@@ -196,6 +238,16 @@ class Sampler:
             failed=tuple(failed),
             took={name: answer.took for name, answer in answered.items()},
         )
+
+
+def _resumed(
+    source: CounterSource, standing: Collection[Known], at: float, marks: Marks, *, rebooted: bool
+) -> list[Known]:
+    if isinstance(source, Marking):
+        source.remember(marks.get(source.name, {}))
+    if not isinstance(source, Resuming):
+        return []
+    return list(source.resume(standing, at, rebooted=rebooted))
 
 
 def _look_at(answer: Future[Answered]) -> None:

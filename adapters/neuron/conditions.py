@@ -50,6 +50,10 @@ class Conditions:
                 del self._standing[where, code]
                 self._news.append(Fact(where, code, at, stands=False))
 
+    def resume(self, shard: str, code: str) -> None:
+        """Take up a fact that a former process told: it stands until it is gone for a minute."""
+        self._standing.setdefault((shard, code), _Condition())
+
     def news(self) -> list[Fact]:
         """Return what began or ended since the last call."""
         found, self._news = self._news, []

@@ -5,7 +5,7 @@ Apart from what it joins: the driver's files know the devices, neuron-monitor kn
 
 import platform
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ..base import Absent, Fact, Reading, Shard, SourceUnavailable
@@ -143,6 +143,20 @@ class NeuronSource:
             seen = device.conditions(self._tally.total(index, UNCORRECTED))
             self._conditions.see(shard, seen.found, at, (*seen.known, LOST))
         return self._conditions.news()
+
+    def resume(
+        self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool
+    ) -> list[tuple[str, str]]:
+        """Take up the facts that a former process told, as ``Resuming`` says.
+
+        Each is something that the driver's files say now; where they cannot say it goes on.
+        """
+        del at, rebooted
+        here = {shard.id for shard in self._shards.values()}
+        ours = [(s, code) for s, code in standing if s in here or code == _NO_DRIVER]
+        for shard, code in ours:
+            self._conditions.resume(shard, code)
+        return ours
 
     def identity(self) -> Mapping[str, str]:
         """Return what the devices run on; ``SHARD/resets`` moves when one of them is reset."""

@@ -52,6 +52,8 @@ class Conditions:
         ours = [(shard, code) for shard, code in standing if code in CODES]
         for shard, code in ours:
             self._standing.resume(shard, code)
+            if code == "ecc_uncorrected":
+                self._past.setdefault(shard, _Past()).risen = True
         return ours
 
     def held(self, uuid: str, at: float, reasons: int | None) -> None:
@@ -100,6 +102,8 @@ class Conditions:
             if past.errors is not None and now != past.errors:
                 past.risen = now > past.errors
                 detail = f"{now:.0f} since the driver was loaded, {past.errors:.0f} before"
+            elif past.errors is None and now == 0:
+                past.risen = False  # begun anew since a former process told of it
             past.errors = now
         holds = None if now is None else past.risen
         self._standing.see(uuid, "ecc_uncorrected", at, holds=holds, detail=detail)

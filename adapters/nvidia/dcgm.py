@@ -145,6 +145,25 @@ class DcgmSource:
         told, self._facts = self._facts, []
         return told
 
+    def resume(
+        self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool
+    ) -> list[tuple[str, str]]:
+        """Take up the facts that a former process told, as ``Resuming`` says."""
+        del at
+        with self._lock:
+            by_shard = {known.shard.id: known for known in self._known.values()}
+            ours: list[tuple[str, str]] = []
+            for shard, code in standing:
+                known = by_shard.get(shard)
+                if known is None:
+                    continue
+                if code == known.lost.code:
+                    known.lost.stands = True
+                elif not known.conditions.resume(code, rebooted=rebooted):
+                    continue
+                ours.append((shard, code))
+        return ours
+
     def identity(self) -> Mapping[str, str]:
         """Return versions and the power limit, where the exporter was told to show them."""
         found: dict[str, str] = {}

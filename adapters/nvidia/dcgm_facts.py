@@ -24,6 +24,8 @@ HELD: Final = 30.0  # seconds for which clocks must be held down
 
 HARDWARE: Final = "hardware"
 _HELD = {0x20 | 0x40: "thermal_slowdown", 0x80: "power_brake"}  # bits of the clocks' event reasons
+_ECC: Final = "ecc_uncorrected"
+_OTHERS: Final = frozenset({"row_remap_failure", "recovery_action", _ECC, *_HELD.values()})
 _TOTALS = frozenset({156, 310, 311})  # energy and memory errors, since the driver was loaded
 _ACTIONS = {1: "reset the GPU", 2: "reboot the node", 3: "drain P2P", 4: "drain and reset"}
 
@@ -45,6 +47,20 @@ class Conditions:
     def counted(self) -> float | None:
         """How many XIDs that are no fact were seen; None where no page shows XIDs."""
         return self._xids.counted
+
+    def resume(self, code: str, *, rebooted: bool) -> bool:
+        """Take up a fact that a former process told; return whether its end would be seen."""
+        name, _, number = code.partition("_")
+        if name == "xid" and number.isdecimal():
+            self._standing.setdefault(int(number), rebooted)
+            # The exporter's last code was this one: if it is none by now, the device began anew.
+            self._before = {**self._before, XID_ERRORS: float(number)}
+        elif code not in _OTHERS:
+            return False
+        self._broken_memory |= code == _ECC
+        after = HELD if code in _HELD.values() else 0.0
+        self._conditions.setdefault(code, Condition(code, after)).stands = True
+        return True
 
     def see(self, device: Device, at: float) -> Iterator[Fact]:
         """Take a fresh page's ``device`` and yield what began or ended with it."""
@@ -75,10 +91,12 @@ class Conditions:
             return
         now, before = raw[number], self._ecc
         self._ecc = (number, now)
+        if before is None and now == 0:
+            self._broken_memory = False  # begun anew since a former process told of it
         if before is not None and before[0] == number and now != before[1]:
             self._broken_memory = now > before[1]
         detail = f"uncorrected memory errors: {now:.0f}"
-        condition = self._condition("ecc_uncorrected")
+        condition = self._condition(_ECC)
         yield from condition.see(self._shard, at, detail, on=self._broken_memory)
 
     def _clocks(self, raw: Mapping[int, float], at: float) -> Iterator[Fact]:

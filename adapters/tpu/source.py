@@ -9,7 +9,7 @@ No workload is no error: the runtime lives inside it, so a port that nobody serv
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from socket import gethostname
 from types import MappingProxyType
@@ -36,6 +36,7 @@ _OTHERS = tuple(metric for metric in plugin.METRICS if metric not in METRICS)
 _GONE = 3 * plugin.REFRESH  # seconds without the plugin's page, from which on that is an error
 _STUCK = 60.0  # seconds for which the runtime's own clock may stand still
 _TIMEOUT = 2.5  # seconds for the plugin's page
+_LEFT = "device_lost"
 _LOOK = 10.0  # seconds between two looks at the PCI bus
 _MACHINE: Final = ("etc/machine-id", "var/lib/dbus/machine-id")
 _INFO: Final = ".dist-info"
@@ -133,6 +134,18 @@ class TpuSource:
         told, self._facts = self._facts, []
         return told
 
+    def resume(
+        self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool
+    ) -> list[tuple[str, str]]:
+        """Take up the facts that a former process told, as ``Resuming`` says."""
+        del at, rebooted
+        with self._lock:
+            here = {self._id(number) for number in range(len(self._chips))}
+            ours = [(s, code) for s, code in standing if s in here and code == _LEFT]
+            for shard, _ in ours:
+                self._lost[shard] = Condition(_LEFT, after=2 * _LOOK, stands=True)
+        return ours
+
     def identity(self) -> Mapping[str, str]:
         """Return the kind and topology of the slice, and the library that the host carries."""
         found = {name.lower(): self._environ[name] for name in _SAID if self._environ.get(name)}
@@ -165,7 +178,7 @@ class TpuSource:
     def _note_lost(self, at: float) -> None:
         for number, chip in enumerate(self._chips):
             name = self._id(number)
-            lost = self._lost.setdefault(name, Condition("device_lost", after=2 * _LOOK))
+            lost = self._lost.setdefault(name, Condition(_LEFT, after=2 * _LOOK))
             gone = chip.address not in self._present
             self._facts += lost.see(name, at, f"{chip.address} left the PCI bus", on=gone)
 

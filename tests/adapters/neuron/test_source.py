@@ -364,3 +364,15 @@ def test_a_real_child_feeds_the_source_until_it_is_closed(root: Path) -> None:
     source.close()
     assert source.faults.get("strange", 0) == 0
     assert found[FIRST, "memory_used_bytes"] == 4 * (2**30 + 2**28)
+
+
+def test_facts_of_a_former_process_end_a_minute_after_the_driver_denies_them(root: Path) -> None:
+    source = opened(root)
+    (first, *_) = [shard.id for shard in source.shards()]
+    told = [(first, "hbm_uncorrected"), (first, "device_lost"), ("elsewhere", "device_lost")]
+    assert list(source.resume(told, 0.0, rebooted=False)) == told[:2]
+    ended: list[tuple[str, str, bool]] = []
+    for at in range(0, 90, 10):
+        source.read(float(at))
+        ended += [(fact.shard, fact.code, fact.stands) for fact in source.facts(float(at))]
+    assert sorted(ended) == sorted((*fact, False) for fact in told[:2])

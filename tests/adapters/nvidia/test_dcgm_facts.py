@@ -153,3 +153,37 @@ def test_pages_without_xids_count_none() -> None:
     pages = Pages()
     pages.see({155: 300.0})
     assert pages.conditions.counted is None
+
+
+@pytest.mark.parametrize("code", ["row_remap_failure", "recovery_action", "power_brake"])
+def test_a_flag_of_a_former_process_ends_a_minute_after_its_page_denies_it(code: str) -> None:
+    pages = Pages()
+    assert pages.conditions.resume(code, rebooted=False)
+    down = {395: 0.0, 1523: 0.0, 112: 0.0}
+    assert [pages.see(down) for _ in range(3)] == [[], [], [(code, False)]]
+
+
+@pytest.mark.parametrize(
+    ("last", "rebooted", "ends"), [(79, False, False), (0, False, True), (79, True, True)]
+)
+def test_an_xid_of_a_former_process_ends_only_where_its_device_began_anew(
+    last: float, *, rebooted: bool, ends: bool
+) -> None:
+    pages = Pages()
+    assert pages.conditions.resume("xid_79", rebooted=rebooted)
+    found = [step for _ in range(5) for step in pages.see({230: last})]
+    assert found == [("xid_79", False)] * ends
+
+
+@pytest.mark.parametrize(("now", "ends"), [(3.0, False), (0.0, True)])
+def test_memory_errors_of_a_former_process_end_where_they_count_anew(
+    now: float, *, ends: bool
+) -> None:
+    pages = Pages()
+    assert pages.conditions.resume("ecc_uncorrected", rebooted=False)
+    found = [step for _ in range(4) for step in pages.see({311: now})]
+    assert found == [("ecc_uncorrected", False)] * ends
+
+
+def test_a_fact_that_no_page_shows_is_not_taken_up() -> None:
+    assert not Pages().conditions.resume("pcie_link_width", rebooted=False)

@@ -209,3 +209,15 @@ def test_its_threads_ask_by_themselves_and_end(tmp_path: Path) -> None:
         found = values(source.read(BEGAN))
         source.close()
     assert found[0, "duty_cycle_ratio"] == 0.95
+
+
+def test_a_chip_that_was_lost_and_is_back_after_a_restart_ends_its_fact(tmp_path: Path) -> None:
+    with FakeRuntime(workload(2)) as runtime:
+        asked = Asked(host(tmp_path, 2), (runtime.port,))
+        asked.wait()
+        told = [("host-7/tpu-0000:00:04.0", "device_lost"), ("elsewhere", "device_lost")]
+        assert list(asked.source.resume(told, 0.0, rebooted=False)) == told[:1]
+        for _ in range(7):
+            asked.wait(10.0)
+        (fact,) = asked.source.facts(0.0)
+        assert (fact.shard, fact.code, fact.stands) == (*told[0], False)
