@@ -126,12 +126,29 @@ class Witness(Protocol):
 class Resuming(Protocol):
     """A source that can end the facts which a former process of this agent has told."""
 
-    def resume(self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool) -> None:
-        """Take up those facts, (shard, code), that are its own: they stood when that one ended.
+    def resume(
+        self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool
+    ) -> Sequence[tuple[str, str]]:
+        """Take up, and return, those facts, (shard, code), whose end it will tell.
 
-        Asked once, at ``at`` (Unix seconds), after ``shards`` and before the first ``read``.
-        ``rebooted``: this host has booted since. They are not told again, and their end is.
+        They stood when that process ended, and are not told again. Asked once, at ``at`` (Unix
+        seconds), in the thread of ``read`` and after the first. ``rebooted``: this host has booted
+        since.
         """
+        ...
+
+
+@runtime_checkable
+class Marking(Protocol):
+    """A source whose devices have totals by which a later process sees that they were reset."""
+
+    @property
+    def marks(self) -> Mapping[str, float]:
+        """The totals of now, by device; asked from another thread."""
+        ...
+
+    def remember(self, marks: Mapping[str, float]) -> None:
+        """Take the totals that a former process saw last; asked once, before ``resume``."""
         ...
 
 

@@ -12,6 +12,7 @@ from .base import CounterSource, Reading, Shard, SourceUnavailable
 from .catalogue import Catalogue, default_catalogue
 from .neuron.monitor import COMMAND, Monitor
 from .neuron.source import NeuronSource
+from .patience import shards_of_source
 from .recording_read import read_recording
 from .recording_source import RecordingSource
 from .registry import Registry
@@ -126,7 +127,7 @@ def detect(names: Sequence[str] = HARDWARE, options: SourceOptions | None = None
             continue
         try:
             source = open_source(name, _read_by(name, options or SourceOptions()))
-            source.shards()
+            shards_of_source(source)
         except SourceUnavailable as unavailable:
             absent.append(unavailable)
         else:

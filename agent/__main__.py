@@ -31,7 +31,7 @@ from ..settings.duration import duration, seconds_of
 from ..settings.folder import BadFolder, state_folder
 from ..settings.logs import start_logs
 from ..settings.notify import Notify, keep_told
-from ..settings.refused import HELP, OneLineGroup, Refused, warn
+from ..settings.refused import BAD_INPUT, HELP, OneLineGroup, Refused, warn
 from ..settings.tls import BadTls
 from ..settings.toml import in_effect
 from .assembly import BadStart, link_tls
@@ -50,7 +50,7 @@ from .runtime import Agent
 from .vitals import Vitals
 
 PROGRAM = "tessera-agent"
-NO_SOURCE = 3  # exit status
+NO_SOURCE, FULL = 3, 5  # exit statuses
 
 
 @click.group(PROGRAM, cls=OneLineGroup, invoke_without_command=True, context_settings=HELP)
@@ -62,7 +62,8 @@ def main(context: click.Context, /, *, check_config: bool, **flags: object) -> N
     """Read this host's accelerators each second and stream evidence to the aggregator.
 
     Every option is also a key of the TOML file and a variable TESSERA_<KEY>. Exit status: 0 ended
-    by a signal, 2 bad settings, 3 no accelerator here, 4 another agent of this host took over.
+    by a signal, 2 bad settings, 3 no accelerator here, 4 another agent of this host took over,
+    5 the disk is full.
     """
     context.obj = flags
     if context.invoked_subcommand is not None:
@@ -238,7 +239,7 @@ async def _live(running: Agent, notify: Notify, clock: Clock) -> int:
         await running.start()
     except (BadFolder, BadStart, SourceUnavailable) as bad:
         await running.stop()
-        raise Refused(str(bad)) from None
+        raise Refused(str(bad), _status_of(bad)) from None
     notify.ready(running.vitals().status)
     telling = asyncio.create_task(keep_told(notify, clock, lambda: _status(running.vitals())))
     try:
@@ -246,6 +247,13 @@ async def _live(running: Agent, notify: Notify, clock: Clock) -> int:
     finally:
         notify.stopping()
         telling.cancel()
+
+
+def _status_of(bad: Exception) -> int:
+    """Return the exit status of an agent that cannot start; only for 2 a person is needed."""
+    if isinstance(bad, SourceUnavailable):
+        return NO_SOURCE
+    return FULL if isinstance(bad, BadFolder) and bad.full else BAD_INPUT
 
 
 def _status(vitals: Vitals) -> str | None:

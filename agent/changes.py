@@ -6,10 +6,11 @@ what was known must outlive the agent, or a change behind its back would be none
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeGuard, cast
 
-from ..adapters.base import CounterSource, Event
+from ..adapters.base import CounterSource, Event, Marking
 from .datagram import is_metric
 from .inventory import Employed
 from .vector import APART, Vector, events_of
@@ -18,8 +19,21 @@ from .workload import MOST_JOBS, Memory, Workload, kept
 FILE: Final = "identity"  # in the agent's folder
 SAVED_EACH: Final = 3600.0  # seconds, where nothing but the time of pushes has changed
 LAST_SECOND: Final = 1e11  # of Unix time that is believed
+LARGEST: Final = 1e300  # of a mark
 LARGEST_FILE: Final = 8_000_000  # bytes
 JOBS: Final = "jobs"  # the source that jobs are of in the vector
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a former process left: its shards, and marks by source and device.
+
+    ``rebooted``: the host has booted since.
+    """
+
+    shards: tuple[str, ...] = ()
+    marks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    rebooted: bool = False
 
 
 class Changes:
@@ -28,12 +42,15 @@ class Changes:
     def __init__(self, sources: Sequence[CounterSource]) -> None:
         """Take the sources of the host; nothing is read."""
         self.vector = Vector()
+        self.before = Before()
+        self.is_due = False  # to be written at the next look, whatever has changed
+        self._marking = [source for source in sources if isinstance(source, Marking)]
+        self._shards: tuple[str, ...] = ()
         self.unsaved = 0  # times that the file could not be written
         self._employed = [source for source in sources if isinstance(source, Employed)]
         self._workload = next((s for s in sources if isinstance(s, Workload)), None)
         self._file = Path()
         self._boot = ""
-        self.rebooted = False  # since the process that wrote the file
         self._saved: tuple[object, ...] = ()
         self._saved_at = 0.0
 
@@ -52,8 +69,13 @@ class Changes:
         """
         self._file, self._boot = folder / FILE, boot
         found = _stored(self._file)
-        self.rebooted = bool(boot and found.get("boot")) and found["boot"] != boot
         self.vector.remember(_texts(found.get("elements")))
+        last = found.get("boot")
+        self.before = Before(
+            _names(found.get("shards")),
+            _marks(found.get("marks")),
+            isinstance(last, str) and bool(boot) and last not in {"", boot},
+        )
         if self._workload is not None:
             memory = kept(_memory(found), now)
             self._workload.memory = memory if found.get("boot") == boot else Memory(memory.metrics)
@@ -71,11 +93,17 @@ class Changes:
             for name, value in of_source.items()
         }
         elements |= self._jobs(shards)
+        self._shards = tuple(shards)
         events = events_of(self.vector.see(at, elements), shards, at)
         if self._workload is not None:
             events += self._workload.take_events()
         self._save_if_need_be(at)
         return events
+
+    def finish(self, at: float) -> None:
+        """Write down at the end what has moved since it was written last: totals of devices."""
+        self.is_due |= any(source.marks for source in self._marking)
+        self._save_if_need_be(at)
 
     def save(self, at: float) -> None:
         """Write down what is known at ``at``; where that cannot be it is counted."""
@@ -85,6 +113,8 @@ class Changes:
             "elements": self.vector.told,
             "metrics": dict(memory.metrics),  # copies: sources work in threads of their own
             "jobs": dict(memory.jobs),
+            "shards": self._shards or self.before.shards,
+            "marks": {source.name: dict(source.marks) for source in self._marking},
         }
         draft = self._file.with_suffix(".new")
         try:
@@ -92,19 +122,19 @@ class Changes:
             draft.replace(self._file)
         except OSError:
             self.unsaved += 1
-        self._saved, self._saved_at = self._content(), at
+        self._saved, self._saved_at, self.is_due = self._content(), at, False
 
     def _save_if_need_be(self, at: float) -> None:
         late = not self._saved_at <= at < self._saved_at + SAVED_EACH
         content = self._content()
-        if any(content) and (late or content != self._saved):
+        if self.is_due or (any(content[1:]) and (late or content != self._saved)):
             self.save(at)
 
     def _content(self) -> tuple[object, ...]:
         """Return what is to be written as soon as it changes."""
         memory = self._memory()
         jobs = {shard: tuple(jobs) for shard, jobs in tuple(memory.jobs.items())}
-        return self.vector.told, frozenset(memory.metrics), jobs
+        return self._shards, self.vector.told, frozenset(memory.metrics), jobs
 
     def _memory(self) -> Memory:
         return Memory() if self._workload is None else self._workload.memory
@@ -137,6 +167,23 @@ def _stored(file: Path) -> Mapping[str, object]:
 def _texts(found: object) -> dict[str, str]:
     known = cast("dict[object, object]", found) if isinstance(found, dict) else {}
     return {k: v for k, v in known.items() if isinstance(k, str) and isinstance(v, str)}
+
+
+def _names(found: object) -> tuple[str, ...]:
+    known = cast("list[object]", found) if isinstance(found, list) else []
+    return tuple(name for name in known if isinstance(name, str))
+
+
+def _marks(found: object) -> dict[str, dict[str, float]]:
+    known = cast("dict[str, object]", found) if isinstance(found, dict) else {}
+    return {source: _numbers(marks) for source, marks in known.items()}
+
+
+def _numbers(found: object) -> dict[str, float]:
+    known = cast("dict[str, object]", found) if isinstance(found, dict) else {}
+    return {
+        k: float(v) for k, v in known.items() if isinstance(v, int | float) and abs(v) < LARGEST
+    }
 
 
 def _memory(found: Mapping[str, object]) -> Memory:

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from ..proto.schema import ingest
 from .words import Words
 
-MOST: Final = 1000  # waiting; beyond, the oldest is dropped and counted
+MOST: Final = 1000  # waiting; beyond, one is dropped and counted
 
 
 class Facts:
@@ -40,14 +40,14 @@ class Facts:
                 self._waiting[number] = ingest.Fact.FromString(data)
 
     @property
+    def known(self) -> tuple[tuple[str, str], ...]:
+        """Return the facts that stand, (shard, code), sorted."""
+        return tuple(sorted(self._standing))
+
+    @property
     def standing(self) -> tuple[str, ...]:
         """Return the codes of the facts that stand, sorted."""
         return tuple(sorted({code for _, code in self._standing}))
-
-    @property
-    def told(self) -> frozenset[tuple[str, str]]:
-        """Return the facts that stand, (shard, code), those of a former process too."""
-        return frozenset(self._standing)
 
     def say(
         self, code: str, at: float, *, stands: bool, shard: str = "", detail: str = ""
@@ -73,9 +73,19 @@ class Facts:
             self._words.stand(shard, code, stands=stands)
             self._words.say("fact", fact.SerializeToString(), fact.id)
         if len(self._waiting) > MOST:
-            self.stored([next(iter(self._waiting))])
+            self.stored([self._least_missed()])
             self.dropped += 1
         return fact
+
+    def _least_missed(self) -> int:
+        """Return the oldest that a later one of the same fact contradicts, else the oldest.
+
+        Or a fact that flaps would push out the end of another, which then stood for ever.
+        """
+        newest = {(fact.shard, fact.code): number for number, fact in self._waiting.items()}
+        said = ((number, newest[fact.shard, fact.code]) for number, fact in self._waiting.items())
+        found = next((number for number, last in said if number != last), None)
+        return next(iter(self._waiting)) if found is None else found
 
     def stored(self, ids: Collection[int]) -> None:
         """Forget the facts that the aggregator has stored."""

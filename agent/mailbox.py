@@ -22,6 +22,7 @@ from .datagram import LARGEST, BadDatagram, Note, Push, lines, parse
 
 MODE: Final = 0o666  # jobs run under their users' ids; what changes evidence asks who speaks
 MOST_WAITING: Final = 20_000  # notes between two ticks; beyond, new ones are dropped and counted
+MOST_TEXT: Final = 4_000_000  # characters of them: a line may be long, and memory is a job's
 GOODBYE: Final = 2.0  # seconds that the thread has to end
 _CREDENTIALS: Final = struct.Struct("3i")  # process, user and group of who sent: unix(7)
 _ROOT: Final = 0
@@ -41,6 +42,7 @@ class Mailbox:
         self.counts: Counter[str] = Counter()
         self.last_bad = ""
         self._waiting: deque[Note] = deque()
+        self._text = 0  # characters of the lines that wait
         self._socket: socket.socket | None = None
         self._thread: Thread | None = None
         self._own_folder = False
@@ -74,7 +76,9 @@ class Mailbox:
 
     def take(self) -> list[Note]:
         """Return what was said since the last call, oldest first."""
-        return [self._waiting.popleft() for _ in range(len(self._waiting))]
+        taken = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        self._text = 0
+        return taken
 
     def tend(self) -> None:
         """Log what was wrong lately, and listen again where we cannot be heard any more.
@@ -134,10 +138,11 @@ class Mailbox:
                 continue
             if not isinstance(note, Push) and user not in (_ROOT, os.geteuid()):
                 self.counts["forbidden"] += 1
-            elif len(self._waiting) >= MOST_WAITING:
+            elif len(self._waiting) >= MOST_WAITING or self._text + len(line) > MOST_TEXT:
                 self.counts["dropped"] += 1
             else:
                 self._waiting.append(note)
+                self._text += len(line)
                 self.counts["taken"] += 1
 
     def _note_bad(self, bad: BadDatagram) -> None:

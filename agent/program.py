@@ -13,6 +13,7 @@ from typing import TypeVar
 import click
 
 from ..adapters.base import CounterSource, SourceUnavailable
+from ..adapters.patience import shards_of_source
 from ..adapters.registry import UnknownName
 from ..adapters.schedulers import open_jobs
 from ..adapters.sources import HARDWARE, detect, of_played, open_source
@@ -131,7 +132,7 @@ def find_sources(settings: AgentSettings, began: float) -> Found:
     wanted = settings.model_copy(update={"began": began}) if played else settings
     try:
         source = open_source(settings.source, wanted.options)
-        source.shards()
+        shards_of_source(source)
     except SourceUnavailable as unavailable:
         return Found((), (unavailable,))
     except (UnknownName, ValueError, OSError) as bad:

@@ -124,6 +124,11 @@ class Resurvey:
         self._hurried = False
 
     @property
+    def here(self) -> tuple[str, ...]:
+        """Return the ids of the shards that are believed to be here."""
+        return tuple(shard.id for shard in self._believed.shards)
+
+    @property
     def due(self) -> bool:
         """Say whether it is time for a look."""
         return self._clock.monotonic() >= self._due

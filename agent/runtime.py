@@ -37,12 +37,12 @@ from .freshness import Freshness
 from .grid import Grid
 from .health import Health
 from .identity import boot_id
+from .inherited import orphaned, replaced
 from .inventory import interval_of
 from .keeper import Keeper
 from .pauses import Pauses
 from .reexec import AGAIN, may_begin, stale
 from .remarks import Remarks
-from .resuming import resume
 from .sampler import Sample, Sampler
 from .seldom import Seldom
 from .uplink import Uplink
@@ -142,8 +142,7 @@ class Agent:
         self.uplink = link(self._settings, speaker, self._clock, self._random, paced=self._paced)
         parts.exchange.send = self.uplink.send
         self._keeper = Keeper(parts.ledger, self._clock, aside=self._paced)
-        told, rebooted = self._facts.told, self._changes.rebooted
-        resume(self._sources, told, self._clock.now(), rebooted=rebooted)
+        await self._inherit()
         self._note(self._clock.now(), parts.first)
         self._log.info(
             "agent started",
@@ -218,6 +217,7 @@ class Agent:
             await self._keeper.finish()
             self._keeper = None
             self._parts.spool.close()
+            self._changes.finish(self._clock.now())
         if self._paced:
             for number in SIGNALS:
                 asyncio.get_running_loop().remove_signal_handler(number)
@@ -265,6 +265,18 @@ class Agent:
             gauges=parts.spool.gauges(),
         )
 
+    async def _inherit(self) -> None:
+        """Let sources take up what a former process said, and end what nobody can end any more."""
+        at, here = self._clock.now(), self._parts.resurvey.here
+        known = [fact for fact in self._facts.known if fact[1] != UNRESPONSIVE]
+        for fact in replaced(known, here, self._changes.before.shards, at):
+            self._tell(fact)
+        known = [fact for fact in known if fact in self._facts.known]
+        before = self._changes.before
+        taken = await self._sampler.resume(known, at, rebooted=before.rebooted, marks=before.marks)
+        for fact in () if taken is None else orphaned(known, here, taken, at):
+            self._tell(fact)
+
     def _serve_health(self) -> None:
         try:
             self._health.start()
@@ -280,6 +292,7 @@ class Agent:
         self._tell(Fact("", UNRESPONSIVE, at, stands=bool(hung), detail=", ".join(hung)))
         for fact in sample.facts:
             self._tell(fact)
+            self._changes.is_due |= fact.stands
         for remark in self._remarks.new():
             self._log.warning(remark)
         for name, error in sample.failed:

@@ -6,9 +6,10 @@ Apart, because a vendor's call may never return, and the agent has to go on and 
 import asyncio
 from asyncio import AbstractEventLoop, Future
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future as ThreadsFuture
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event, Thread
 from time import perf_counter
 from typing import Final, TypeAlias
@@ -21,7 +22,9 @@ from ..adapters.base import (
     CounterSource,
     Fact,
     Identified,
+    Marking,
     Reading,
+    Resuming,
     Shard,
     Witness,
 )
@@ -58,6 +61,8 @@ class Sample:
 
 Answer: TypeAlias = ThreadsFuture[Answered]
 Listing: TypeAlias = ThreadsFuture[tuple[Shard, ...]]
+Known: TypeAlias = tuple[str, str]  # shard and code of a fact
+Marks: TypeAlias = Mapping[str, Mapping[str, float]]  # by source, then by device
 
 
 class _Worker:
@@ -89,6 +94,14 @@ class _Worker:
         listing = asyncio.run_coroutine_threadsafe(self._shards(), self._running())
         self._asked = listing
         return listing
+
+    def do(self, call: Callable[[], list[Known]]) -> ThreadsFuture[list[Known]]:
+        """Let the source's thread ``call`` when it has nothing else to do."""
+
+        async def called() -> list[Known]:
+            return call()
+
+        return asyncio.run_coroutine_threadsafe(called(), self._running())
 
     def answer(self, at: float) -> Answered:
         """Ask the source here and now."""
@@ -212,6 +225,27 @@ class Sampler:
         sound = [(n, a) for n, a in pairs if a.done() and a.exception() is None]
         return {name: answer.result() for name, answer in sound}
 
+    async def resume(
+        self, standing: Collection[Known], at: float, *, rebooted: bool, marks: Marks
+    ) -> set[Known] | None:
+        """Return those of the facts of a former process that sources have taken up.
+
+        None if one of them did not answer in time: it takes them up when its call has returned.
+        """
+        calls = [
+            partial(_resumed, worker.source, standing, at, marks, rebooted=rebooted)
+            for worker in self._workers
+        ]
+        if self._budget is None:
+            return {fact for call in calls for fact in call()}
+        asked = zip(self._workers, calls, strict=True)
+        waited = [asyncio.wrap_future(worker.do(call)) for worker, call in asked]
+        if waited:
+            await asyncio.wait(waited, timeout=self._budget)
+        if not all(call.done() and call.exception() is None for call in waited):
+            return None
+        return {fact for call in waited for fact in call.result()}
+
     def stop(self) -> None:
         """Close the sources that answer and end their threads; leave those that hang behind."""
         for worker in self._workers:
@@ -238,6 +272,16 @@ def _listed(source: CounterSource) -> tuple[Shard, ...] | None:
         return tuple(source.shards())
     except Exception:  # noqa: BLE001  whatever it is, the shards known so far stay
         return None
+
+
+def _resumed(
+    source: CounterSource, standing: Collection[Known], at: float, marks: Marks, *, rebooted: bool
+) -> list[Known]:
+    if isinstance(source, Marking):
+        source.remember(marks.get(source.name, {}))
+    if not isinstance(source, Resuming):
+        return []
+    return list(source.resume(standing, at, rebooted=rebooted))
 
 
 def _look_at(answer: Future[Answered] | Future[tuple[Shard, ...]]) -> None:

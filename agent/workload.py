@@ -17,7 +17,15 @@ from .datagram import LONGEST_NAME, EventNote, JobNote, Note, PauseNote, Push
 from .mailbox import Mailbox, opened
 
 NAME: Final = "workload"
-MOST_METRICS: Final = 32
+MOST_METRICS: Final = 32  # of names that programs make up; those of work have room always
+OF_WORK: Final = frozenset(
+    {"step_time_seconds", "collective_time_seconds", "samples_per_second", "tokens_per_second"}
+)
+_OF_PROGRAMS: Final = OF_WORK | {
+    *("nic_bytes_per_second", "nic_errors", "host_cpu_ratio", "host_memory_available_bytes"),
+}
+_OF_DEVICES: Final = default_catalogue().rows.keys() - _OF_PROGRAMS  # only their vendor's word
+_THROTTLED: Final = "throttled_"  # begins further names of theirs
 FORGOTTEN: Final = 7 * 86_400.0  # seconds after which a metric that nobody pushes has no column
 COUNTED_FOR: Final = 30.0  # seconds after the last increment in which a total still stands still
 LARGEST: Final = 1e30
@@ -40,7 +48,8 @@ class Workload:
 
     Of the values that come for one shard in one tick the mean is the reading: steps that end in one
     second are one reading of how long steps take. ``counts`` are pushes for no shard (strangers),
-    metrics beyond the 32nd (``metrics_refused``) and events of another time (``events_refused``).
+    metrics that are devices' own, or made up beyond the 32nd (``metrics_refused``), and events of
+    another time (``events_refused``).
     """
 
     def __init__(self, mailbox: Mailbox, memory: Memory | None = None) -> None:
@@ -160,7 +169,7 @@ class Workload:
         if push.added and not _is_total(self._catalogue.of(metric)):
             metric += "_total"
         known = self.memory.metrics
-        if metric not in known and (len(known) >= MOST_METRICS or len(metric) > LONGEST_NAME):
+        if not may_be_pushed(metric) or (metric not in known and not _has_room(known, metric)):
             self.counts["metrics_refused"] += 1
             return None
         known[metric] = at
@@ -187,8 +196,23 @@ class Workload:
 
 def kept(memory: Memory, now: float) -> Memory:
     """Return ``memory`` without the metrics that nobody has pushed for a week."""
-    fresh = {name: at for name, at in memory.metrics.items() if abs(now - at) <= FORGOTTEN}
-    return Memory(dict(sorted(fresh.items())[:MOST_METRICS]), memory.jobs)
+    fresh: dict[str, float] = {}
+    for name, at in sorted(memory.metrics.items()):
+        if abs(now - at) <= FORGOTTEN and may_be_pushed(name) and _has_room(fresh, name):
+            fresh[name] = at
+    return Memory(fresh, memory.jobs)
+
+
+def may_be_pushed(metric: str) -> bool:
+    """Say whether programs may say what ``metric`` is: not where a device's vendor does."""
+    return metric not in _OF_DEVICES and not metric.startswith(_THROTTLED)
+
+
+def _has_room(known: Mapping[str, float], metric: str) -> bool:
+    """Say whether one more is not too many: nobody can crowd out how long steps take."""
+    return metric in OF_WORK or (
+        len(known.keys() - OF_WORK) < MOST_METRICS and len(metric) <= LONGEST_NAME
+    )
 
 
 def _is_total(row: Metric) -> bool:

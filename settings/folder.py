@@ -15,7 +15,15 @@ SYSTEM: Final = Path("/var/lib/tessera")
 
 
 class BadFolder(Exception):  # noqa: N818 - named for what it says
-    """A folder that cannot be used; its text is one line: folder, what, what to do."""
+    """A folder that cannot be used; its text is one line: folder, what, what to do.
+
+    ``full``: its disk is, which may end by itself.
+    """
+
+    def __init__(self, message: str, *, full: bool = False) -> None:
+        """Keep the line."""
+        super().__init__(message)
+        self.full = full
 
 
 class Folder:
@@ -73,8 +81,9 @@ class Folder:
 def unwritable(path: Path, fault: OSError) -> BadFolder:
     """Return the refusal of a folder that gave ``fault``."""
     what = (fault.strerror or "cannot be written").lower()
-    todo = "make room" if fault.errno in {errno.ENOSPC, errno.EDQUOT} else "make it writable"
-    return BadFolder(f"{path}: {what}; {todo}, or name another state_dir")
+    full = fault.errno in {errno.ENOSPC, errno.EDQUOT}
+    todo = "make room" if full else "make it writable"
+    return BadFolder(f"{path}: {what}; {todo}, or name another state_dir", full=full)
 
 
 def state_folder(

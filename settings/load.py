@@ -155,6 +155,11 @@ def _read_file(file: Path) -> Tree:
     except tomllib.TOMLDecodeError as error:
         todo = "correct the TOML at that place"
         raise BadSettings(str(file), "", f"is not TOML: {error}", todo) from None
+    except ValueError:  # Python reads no integer of more than 4,300 digits
+        what = "holds an integer of thousands of digits"
+        raise BadSettings(str(file), "", what, "write it shorter") from None
+    except RecursionError:
+        raise BadSettings(str(file), "", "is nested too deeply", "write it flat") from None
 
 
 def _read_environ(kind: type[Settings], environ: Mapping[str, str], prefix: str) -> Tree:

@@ -150,12 +150,22 @@ class NeuronSource:
             self._conditions.see(shard, seen.found, at, (*seen.known, LOST))
         return self._conditions.news()
 
-    def resume(self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool) -> None:
-        """Take up the facts that a former process told, as ``Resuming`` says."""
+    def resume(
+        self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool
+    ) -> list[tuple[str, str]]:
+        """Take up the facts that a former process told, as ``Resuming`` says.
+
+        Each is something that the driver's files say now; where they cannot say it goes on.
+        """
         del at, rebooted  # the files tell what is so, booted or not
-        for shard, code in standing:
-            if code in CODES or code.startswith(UNHEALTHY) or (shard, code) == ("", _NO_DRIVER):
-                self._conditions.resume(shard, code)
+        ours = [
+            (shard, code)
+            for shard, code in standing
+            if code in CODES or code.startswith(UNHEALTHY) or (shard, code) == ("", _NO_DRIVER)
+        ]
+        for shard, code in ours:
+            self._conditions.resume(shard, code)
+        return ours
 
     def identity(self) -> Mapping[str, str]:
         """Return what the devices run on; ``SHARD/resets`` moves when one of them is reset."""

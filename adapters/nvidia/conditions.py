@@ -120,6 +120,8 @@ class Conditions:
             if past.errors is not None and now != past.errors:
                 past.risen = now > past.errors
                 detail = f"{now:.0f} since the driver was loaded, {past.errors:.0f} before"
+            elif past.errors is None and now == 0:
+                past.risen = False  # begun anew since a former process told of it
             past.errors = now
             past.risen &= now > 0
         holds = None if now is None else past.risen

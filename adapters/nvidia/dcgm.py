@@ -143,17 +143,19 @@ class DcgmSource:
         del at  # a fact is of the tick at which its page was read
         return self._standing.news()
 
-    def resume(self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool) -> None:
+    def resume(
+        self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool
+    ) -> list[tuple[str, str]]:
         """Take up the facts that a former process told, as ``Resuming`` says."""
         del at
+        ours = [(s, code) for s, code in standing if code in CODES or code.startswith(XID)]
         with self._lock:
-            for shard, code in standing:
-                if code not in CODES and not code.startswith(XID):
-                    continue
+            for shard, code in ours:
                 self._standing.resume(shard, code)
                 self._resumed.add((shard, code, rebooted))
                 if shard in self._known:
                     self._known[shard].conditions.resume(code, rebooted=rebooted)
+        return ours
 
     def identity(self) -> Mapping[str, str]:
         """Return versions and the power limit, where the exporter was told to show them."""

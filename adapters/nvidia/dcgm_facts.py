@@ -59,6 +59,8 @@ class Conditions:
         number = code.removeprefix(XID)
         if number != code and number.isdecimal():
             self._standing[int(number)] = rebooted
+            # The exporter's last code was this one: if it is none by now, the device began anew.
+            self._before = {**self._before, XID_ERRORS: float(number)}
 
     def see(self, device: Device, at: float) -> None:
         """Take a fresh page's ``device``."""

@@ -157,14 +157,28 @@ class NvmlSource:
             found += self._jointly.told("events", self._xids.facts(at))
         return found
 
-    def resume(self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool) -> None:
+    def resume(
+        self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool
+    ) -> list[tuple[str, str]]:
         """Take up the facts that a former process told, as ``Resuming`` says."""
-        told = tuple(standing)
+        told = list(standing)
         self._lost_before = {shard for shard, code in told if shard and code == "device_lost"}
-        self._jointly.resume("counters", self._conditions.resume(told, rebooted=rebooted))
+        heard = [] if self._xids is None else self._xids.resume(told, at, rebooted=rebooted)
+        self._jointly.resume("events", heard)
+        rest = [fact for fact in told if fact not in heard]
+        read = self._conditions.resume(rest, rebooted=rebooted)
+        self._jointly.resume("counters", read)
+        return [*heard, *read]
+
+    @property
+    def marks(self) -> Mapping[str, float]:
+        """The energy of each device in millijoules, which begins anew with a reset."""
+        return {} if self._xids is None else self._xids.marks
+
+    def remember(self, marks: Mapping[str, float]) -> None:
+        """Take what a former process saw last: a device that has less now was reset."""
         if self._xids is not None:
-            ours = self._xids.resume(told, at, rebooted=rebooted)
-            self._jointly.resume("events", ours)
+            self._xids.remember(marks)
 
     def identity(self) -> Mapping[str, str]:
         """Return what the devices run on, as last read: the driver, and ``UUID/element``."""

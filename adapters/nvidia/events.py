@@ -5,17 +5,18 @@ hangs must take nobody along.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event, Lock, Thread
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from . import event_calls as calls
 from .border import Handle
 from .errors import DOWN, LOST, REPLACED, UNKNOWN, UNSUPPORTED, NvmlFailed, name_of, reason_of
 from .event_calls import Condition, EventSet, Seen
-from .recovery import Look, Recovery
+from .recovery import Look, Past, Recovery
 from .sightings import ASKED, Address, address_of
 
 PATIENCE: Final = 500  # milliseconds of one wait, so that a close is heard within a second
@@ -72,6 +73,7 @@ class DeviceEvents:
         self._lock = Lock()
         self._errors: dict[Kind, tuple[float, int]] = {}
         self._devices: dict[str, Recovery] = {}
+        self._past: dict[str, Past] = {}  # of devices that were not found yet
         self._set: dict[str, _Watched] = {}
         self._told: frozenset[str] = frozenset()
         self._unusable: set[str] = set()
@@ -111,6 +113,38 @@ class DeviceEvents:
             found = tuple((kind, at, number) for kind, (at, number) in self._errors.items())
             self._errors.clear()
             return Heard(found, {uuid: device.look for uuid, device in self._devices.items()})
+
+    @property
+    def energies(self) -> Mapping[str, float]:
+        """Return the millijoules of each device since its reset, as far as they are known."""
+        with self._lock:
+            told = ((uuid, device.energy) for uuid, device in self._devices.items())
+            return {uuid: float(energy) for uuid, energy in told if energy is not None}
+
+    def resume(
+        self,
+        lost: Iterable[str] = (),
+        asked: Iterable[str] = (),
+        energies: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
+        """Take what a former process knew of devices by UUID, of those too that are yet away."""
+        gone, asking, at = set(lost), set(asked), self._now()
+        with self._lock:
+            for uuid in gone | asking | energies.keys():
+                past = Past(uuid in gone, uuid in asking, energies.get(uuid))
+                if uuid in self._devices:
+                    self._devices[uuid].resume(at, past)
+                elif uuid not in self._past:
+                    self._past[uuid] = past
+                else:
+                    self._past[uuid] = replace(past, energy=self._past[uuid].energy)
+
+    def _know(self, uuid: str, *, late: bool) -> None:
+        """Follow a device from now on, by what a former process knew of it."""
+        if uuid not in self._devices:
+            at = self._now()
+            self._devices[uuid] = Recovery(Look(at), lost=late)
+            self._devices[uuid].resume(at, self._past.pop(uuid, Past()))
 
     def close(self) -> None:
         """End the thread and wait a second for it; one that hangs in the driver is left behind."""
@@ -169,7 +203,7 @@ class DeviceEvents:
         late = self.is_ready  # a device that was not there at the start was away, and is back
         with self._lock:
             for uuid in self._set:
-                self._devices.setdefault(uuid, Recovery(Look(self._now()), lost=late))
+                self._know(uuid, late=late)
         for uuid in self._devices.keys() - self._set.keys():
             self._note_failure(uuid, lost=True)
 

@@ -18,7 +18,8 @@ class Jointly:
 
     def resume(self, teller: str, standing: Iterable[tuple[str, str]]) -> None:
         """Take up facts that a former process told and that only ``teller`` can end."""
-        self._said.update({key: {teller} for key in standing})
+        for key in standing:
+            self._said.setdefault(key, set()).add(teller)
 
     def told(self, teller: str, facts: Iterable[Fact]) -> Iterator[Fact]:
         """Yield those of a teller's new ``facts`` that are news."""

@@ -3,7 +3,7 @@
 Apart, because a device that answers is not yet one that was mended.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from .event_calls import Condition
@@ -24,6 +24,15 @@ class Look:
     action: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """How a former process saw a device last: lost, asked for a recovery, with which energy."""
+
+    lost: bool = False
+    asked: bool = False
+    energy: float | None = None
+
+
 @dataclass(slots=True)
 class Recovery:
     """Follows one device from look to look.
@@ -35,6 +44,18 @@ class Recovery:
     look: Look
     lost: bool = False
     energy: int | None = None
+
+    def resume(self, at: float, past: Past) -> None:
+        """Take at ``at`` what a former process knew; it may have answered since, or will."""
+        energy = None if past.energy is None else int(past.energy)
+        fell = None not in (energy, self.energy) and (self.energy or 0) < (energy or 0)
+        well, action = self.look.well_since is not None, self.look.action
+        if fell or (past.lost and well) or (past.asked and well):
+            self.look = replace(self.look, well_since=at if well else None, reset_at=at)
+        elif not well:
+            self.lost |= past.lost
+            self.look = replace(self.look, action=action or int(past.asked))
+            self.energy = energy if self.energy is None else self.energy
 
     def answered(self, at: float, now: Condition) -> None:
         """Take what the device said of itself at ``at``."""

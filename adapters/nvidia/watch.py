@@ -22,6 +22,7 @@ from .xid import Xids, read_xids
 
 METRIC: Final = "xid_application"
 RECOVERY: Final = "recovery_action"
+LOST: Final = "device_lost"
 OF_THE_HOST: Final = ""  # the shard of facts about a device that the library does not show
 WITHIN: Final = 3600.0  # seconds in which an ambiguous error must come twice to be counted
 
@@ -103,10 +104,24 @@ class XidWatch:
         self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool
     ) -> list[tuple[str, str]]:
         """Take up the facts that a former process told, and return those that are ours."""
-        ours = [(shard, code) for shard, code in standing if code.startswith(_OURS)]
+        told = list(standing)
+        ours = [(s, code) for s, code in told if code.startswith(_OURS) or code == RECOVERY]
+        self._events.resume(
+            lost=[shard for shard, code in told if code == LOST],
+            asked=[shard for shard, code in told if code == RECOVERY],
+        )
         for shard, code in ours:
             self.standing.resume(shard, code, shard.split("/")[0], at, rebooted=rebooted)
         return ours
+
+    @property
+    def marks(self) -> Mapping[str, float]:
+        """The energy of each device in millijoules, as far as it is known."""
+        return self._events.energies
+
+    def remember(self, marks: Mapping[str, float]) -> None:
+        """Take what a former process saw last: a device that has less now was reset."""
+        self._events.resume(energies=marks)
 
     def readings(self, at: float) -> list[Reading]:
         """Return the running total of ``METRIC`` for each shard, or why it is not known."""

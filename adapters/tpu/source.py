@@ -37,6 +37,7 @@ _OTHERS = tuple(metric for metric in plugin.METRICS if metric not in METRICS)
 _GONE = 3 * plugin.REFRESH  # seconds without the plugin's page, from which on that is an error
 _STUCK = 60.0  # seconds for which the runtime's own clock may stand still
 _TIMEOUT = 2.5  # seconds for the plugin's page
+_LEFT = "device_lost"
 _LOOK = 10.0  # seconds between two looks at the PCI bus
 _MACHINE: Final = ("etc/machine-id", "var/lib/dbus/machine-id")
 _INFO: Final = ".dist-info"
@@ -132,12 +133,17 @@ class TpuSource:
         del at  # a fact is of the tick at which the bus was looked at
         return self._standing.news()
 
-    def resume(self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool) -> None:
+    def resume(
+        self, standing: Iterable[tuple[str, str]], at: float, *, rebooted: bool
+    ) -> list[tuple[str, str]]:
         """Take up the facts that a former process told, as ``Resuming`` says."""
         del at, rebooted  # the bus tells what there is, booted or not
-        for shard, code in standing:
-            if code == LOST:
+        with self._lock:
+            here = {self._id(number) for number in range(len(self._chips))}
+            ours = [(s, code) for s, code in standing if s in here and code == LOST]
+            for shard, code in ours:
                 self._standing.resume(shard, code)
+        return ours
 
     def identity(self) -> Mapping[str, str]:
         """Return the kind and topology of the slice, and the library that the host carries."""

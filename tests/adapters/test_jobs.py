@@ -54,11 +54,12 @@ def test_a_scheduler_is_a_source_that_only_has_jobs() -> None:
 
 def test_what_was_known_goes_on_while_nobody_answers() -> None:
     answers: list[list[Held]] = [[Held("train", "1")]]
-    asked_again = threading.Event()
+    looked, asked_again = threading.Event(), threading.Event()
 
     def ask() -> list[Held]:
         if answers:
             return answers.pop()
+        looked.wait(60)
         asked_again.set()
         code = "absent"
         raise Unreachable(code, "the scheduler is away")
@@ -67,6 +68,7 @@ def test_what_was_known_goes_on_while_nobody_answers() -> None:
     source.place([Shard(name, "gpu_shard") for name in ORDER])
     source.shards()
     before = source.jobs()
+    looked.set()
     assert asked_again.wait(60)
     source.close()
     assert source.jobs() == before == {"GPU-b": "train"}

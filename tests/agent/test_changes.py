@@ -1,12 +1,14 @@
 """What is known of a host outlives its agent, and a job outlives no boot."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from tessera.adapters.base import Event, Shard
-from tessera.agent.changes import FILE, Changes
+from tessera.agent.changes import FILE, Before, Changes
 from tessera.agent.datagram import JobNote, Note, Push
 from tessera.agent.mailbox import Mailbox
 from tessera.agent.workload import Workload
@@ -84,10 +86,10 @@ def test_jobs_and_metrics_outlive_the_agent_and_jobs_no_boot(tmp_path: Path) -> 
 def test_a_boot_is_known_by_the_id_of_the_former_one(tmp_path: Path) -> None:
     first, workload = changes(tmp_path)
     look(first, workload, NOON)
-    assert not first.rebooted
-    assert not changes(tmp_path)[0].rebooted
-    assert changes(tmp_path, boot="another")[0].rebooted
-    assert not changes(tmp_path, boot="")[0].rebooted
+    assert not first.before.rebooted
+    assert not changes(tmp_path)[0].before.rebooted
+    assert changes(tmp_path, boot="another")[0].before.rebooted
+    assert not changes(tmp_path, boot="")[0].before.rebooted
 
 
 @pytest.mark.parametrize(
@@ -130,3 +132,35 @@ def test_the_file_is_written_when_something_changes_and_not_each_tick(tmp_path: 
     assert list(tmp_path.iterdir()) == []
     look(made, workload, NOON + 2, "560")
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
+
+
+class Marked(Workload):
+    """A source with a total by which a reset is seen."""
+
+    marks: Mapping[str, float] = MappingProxyType({"a": 7.0})
+
+    def remember(self, marks: Mapping[str, float]) -> None:
+        self.marks = marks
+
+
+def test_what_was_here_its_totals_and_a_boot_since_are_known_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    first = Changes([Marked(Box())])
+    first.begin(tmp_path, NOON, "b")
+    assert first.before == Before()
+    first.look(NOON, DRIVER, (GPU,))
+    first.finish(NOON)
+    for boot, rebooted in (("b", False), ("c", True), ("", False)):
+        again = Changes([])
+        again.begin(tmp_path, NOON, boot)
+        assert again.before == Before((GPU,), {"workload": {"a": 7.0}}, rebooted)
+
+
+@pytest.mark.parametrize("text", ['{"marks": 3, "shards": 3, "boot": []}', '{"marks": {"a": [1]}}'])
+def test_totals_that_make_no_sense_are_not_known(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_text(text)
+    made = Changes([])
+    made.begin(tmp_path, NOON, "b")
+    assert not made.before.rebooted
+    assert not any(made.before.marks.values())

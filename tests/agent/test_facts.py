@@ -41,3 +41,16 @@ def test_of_too_many_facts_the_oldest_are_dropped_and_counted() -> None:
     assert len(waiting) == MOST
     assert waiting[0] == "gpu-3"
     assert facts.dropped == 3
+
+
+def test_a_fact_that_flaps_does_not_push_out_the_end_of_another() -> None:
+    facts = Facts()
+    facts.say("xid_79", 0.0, stands=True, shard="GPU-1")
+    facts.say("xid_79", 1.0, stands=False, shard="GPU-1")
+    for at in range(2, 2 * MOST):
+        facts.say("driver_unresponsive", float(at), stands=at % 2 == 0)
+    waiting = list(facts)
+    assert len(waiting) == MOST
+    assert [fact.cleared for fact in waiting if fact.shard == "GPU-1"] == [True]
+    assert waiting[-1].at_ns == (2 * MOST - 1) * 10**9
+    assert facts.dropped == MOST

@@ -72,6 +72,17 @@ def test_what_nobody_takes_is_bounded_and_the_rest_counted(box: Mailbox) -> None
     assert len(box.take()) == MOST_WAITING
 
 
+def test_long_lines_that_nobody_takes_are_bounded_by_their_text(
+    box: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = b'{"metric": "a", "value": 1, "among": [' + b'"123456", ' * 60 + b'"7"]}'
+    monkeypatch.setattr("tessera.agent.mailbox.MOST_TEXT", 3 * len(line))
+    send(box, *[line] * 5)
+    assert (len(box.take()), box.counts["dropped"]) == (3, 2)
+    send(box, line)
+    assert len(box.take()) == 1
+
+
 def test_a_socket_that_nobody_listens_at_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "agent.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as died:

@@ -8,14 +8,24 @@ import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from tessera.adapters.base import SourceUnavailable
 from tessera.adapters.nvidia.fake_exporter import FakeExporter, FakeGpu
 from tessera.adapters.recording_read import read_recording
 from tessera.adapters.sources import detect
+from tessera.agent.__main__ import _live
+from tessera.agent.assembly import BadStart
+from tessera.agent.config import AgentSettings
 from tessera.agent.datagram import EventNote
 from tessera.agent.mailbox import Mailbox
+from tessera.agent.runtime import Agent
+from tessera.settings.clock import ManualClock
+from tessera.settings.folder import BadFolder
+from tessera.settings.notify import Notify
+from tessera.settings.refused import Refused
 
 from ..authority import Authority, needs_openssl
 
@@ -214,3 +224,29 @@ def test_a_signal_ends_the_daemon_and_leaves_no_half_written_file(tmp_path: Path
     assert "agent started" in told
     names = {path.name.split("-")[0] for path in folder.iterdir()}
     assert names == {"checkpoint", "journal", "inventory", "lock", "spool"}
+
+
+@pytest.mark.parametrize(
+    ("bad", "status"),
+    [
+        (SourceUnavailable("nvml", "the driver is not loaded"), 3),
+        (BadFolder("state: no space left on device", full=True), 5),
+        (BadFolder("state: not a directory"), 2),
+        (BadStart("nothing"), 2),
+    ],
+)
+async def test_a_start_that_may_do_later_is_told_from_one_that_needs_a_person(
+    bad: Exception, status: int
+) -> None:
+    class Unable(Agent):
+        async def start(self) -> None:
+            raise bad
+
+        async def stop(self) -> None:
+            """Stop nothing."""
+
+    clock = ManualClock(0.0)
+    agent = Unable(AgentSettings(), [], clock, Random(1), folder=Path("nowhere"))  # noqa: S311  chance, not secrets
+    with pytest.raises(Refused) as refused:
+        await _live(agent, Notify({}), clock)
+    assert refused.value.exit_code == status

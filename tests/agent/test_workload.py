@@ -15,6 +15,7 @@ from tessera.agent.workload import (
     MOST_METRICS,
     NEWEST,
     OLDEST,
+    Memory,
     Workload,
     kept,
 )
@@ -86,9 +87,9 @@ def test_what_is_of_no_shard_of_this_host_is_counted_and_is_no_reading(
 @pytest.mark.parametrize(
     "line",
     [
-        *(f"{STEP}:0|g", f"{STEP}:1e31|g", "tokens_per_second:0|g", "sm_active_ratio:1.5|g"),
+        *(f"{STEP}:0|g", f"{STEP}:1e31|g", "tokens_per_second:0|g", "host_cpu_ratio:1.5|g"),
         '{"metric": "step_time_seconds", "value": -0.4}',
-        '{"metric": "memory_used_bytes", "value": -1}',
+        '{"metric": "host_memory_available_bytes", "value": -1}',
         '{"metric": "tokens_total", "value": -1}',
     ],
 )
@@ -116,14 +117,36 @@ def test_increments_are_a_running_total_for_as_long_as_somebody_counts(
 
 
 def test_a_count_that_the_catalogue_knows_keeps_its_name(box: Spoken, workload: Workload) -> None:
-    told(box, "execution_errors:2|c|#device:0")
-    assert numbers(workload.read(NOON)) == {(SHARDS[0], "execution_errors"): 2.0}
+    told(box, "nic_errors:2|c|#device:0")
+    assert numbers(workload.read(NOON)) == {(SHARDS[0], "nic_errors"): 2.0}
 
 
 def test_metrics_beyond_the_32nd_are_refused_and_counted(box: Spoken, workload: Workload) -> None:
     told(box, *(f"metric_{i}:1|g|#device:0" for i in range(MOST_METRICS + 2)))
     assert len(workload.read(NOON)) == MOST_METRICS == len(workload.metrics)
     assert workload.counts["metrics_refused"] == 2
+
+
+def test_names_that_are_made_up_do_not_crowd_out_how_long_steps_take(
+    box: Spoken, workload: Workload
+) -> None:
+    told(box, *(f"metric_{i}:1|g|#device:0" for i in range(MOST_METRICS)), f"{STEP}:1|g|#device:0")
+    assert numbers(workload.read(NOON))[SHARDS[0], STEP] == 1.0
+    assert STEP in kept(workload.memory, NOON).metrics
+    assert len(kept(workload.memory, NOON).metrics) == MOST_METRICS + 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["power_watts:9|g", "xid_application:9|c", "energy_joules_total:9|c", "throttled_x_ratio:0|g"],
+)
+def test_what_a_device_tells_nobody_else_can(box: Spoken, workload: Workload, line: str) -> None:
+    told(box, f"{line}|#device:0")
+    assert workload.read(NOON) == []
+    assert workload.metrics == ()
+    assert workload.counts["metrics_refused"] == 1
+    name = line.partition(":")[0]
+    assert kept(Memory({name: NOON}), NOON).metrics == {}
 
 
 def test_metrics_are_known_over_a_restart_and_forgotten_after_a_week(box: Spoken) -> None:

@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import os
 import subprocess
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tessera.settings.folder import BadFolder, Folder, state_folder
+from tessera.settings.folder import BadFolder, Folder, state_folder, unwritable
 
 HOLD = """
 import sys
@@ -87,3 +88,10 @@ def test_without_a_state_dir_the_systems_folder_is_taken_and_else_the_users(tmp_
     assert state_folder("agent", None, said, tmp_path, system) == elsewhere
     system.mkdir()
     assert state_folder("agent", None, said, tmp_path, system) == system / "agent"
+
+
+@pytest.mark.parametrize(("number", "full"), [(errno.ENOSPC, True), (errno.EACCES, False)])
+def test_a_full_disk_is_told_from_a_folder_that_a_person_has_to_mend(
+    number: int, *, full: bool
+) -> None:
+    assert unwritable(Path("x"), OSError(number, os.strerror(number))).full == full

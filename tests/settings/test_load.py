@@ -195,3 +195,17 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
 def test_a_secret_is_never_repeated_in_the_error(tmp_path: Path) -> None:
     file = toml(tmp_path, "token = ['hush']\n")
     assert "hush" not in str(refusal(file))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("q = " + "9" * 5000, "thousands of digits"), ("q = " + "[" * 5000, "nested too deeply")],
+)
+def test_a_file_that_no_reader_bears_is_refused_in_one_line(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(BadSettings, match=said) as refused:
+        load(Settings, flags={}, environ={}, file=file)
+    assert "\n" not in str(refused.value)

@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tessera.adapters.base import Absent, Closing, Fact, Reading, Remarking, Resuming, Witness
+from tessera.adapters.base import (
+    Absent,
+    Closing,
+    Fact,
+    Marking,
+    Reading,
+    Remarking,
+    Resuming,
+    Witness,
+)
 from tessera.adapters.linux.kmsg import KernelLog
 from tessera.adapters.nvidia import event_calls as calls
 from tessera.adapters.nvidia import events as events_module
@@ -420,3 +429,51 @@ def test_facts_of_a_former_process_end_and_are_not_told_again(host: Host) -> Non
             assert not fact.stands
             ended.add((fact.shard, fact.code))
     assert ended == set(told[:2])
+
+
+def resumed(host: Host, told: list[tuple[str, str]], marks: Mapping[str, float]) -> set[object]:
+    """Return the facts, of those ``told`` by a former process, that end within 75 s."""
+    source = NvmlSource(host.watch)
+    source.shards()
+    assert isinstance(source, Marking)
+    source.remember(marks)
+    assert sorted(source.resume(told, AT, rebooted=False)) == sorted(told)
+    ended: set[object] = set()
+    for second in range(0, 75, 5):
+        host.now[0] = AT + second
+        host.looked()
+        source.read(AT + second)
+        ended |= {(fact.shard, fact.code) for fact in source.facts(AT + second)}
+    return ended
+
+
+XID: list[tuple[str, str]] = [("GPU-1", "xid_48")]
+
+
+def test_an_error_stands_after_a_restart_where_nothing_was_reset(host: Host) -> None:
+    energy = host.library.devices[1].fields[83].value
+    assert resumed(host, XID, {"GPU-1": energy - 1.0}) == set()
+
+
+def test_an_error_ends_after_a_restart_where_its_device_was_reset_meanwhile(host: Host) -> None:
+    energy = host.library.devices[1].fields[83].value
+    assert resumed(host, XID, {"GPU-1": energy + 1.0}) == set(XID)
+
+
+def test_all_facts_of_a_device_that_was_lost_and_is_back_after_a_restart_end(host: Host) -> None:
+    told = [*XID, ("GPU-1", "device_lost"), ("GPU-1", "recovery_action")]
+    assert resumed(host, told, {}) == set(told)
+
+
+def test_memory_errors_stand_after_a_restart_until_their_counter_begins_anew(host: Host) -> None:
+    told = [("GPU-1", "ecc_uncorrected")]
+    host.library.devices[1].fields[4] = FakeField(2)
+    host.library.devices[2].fields[4] = FakeField(0)
+    assert resumed(host, [*told, ("GPU-2", "ecc_uncorrected")], {}) == {("GPU-2", told[0][1])}
+
+
+def test_the_marks_of_devices_are_their_energies(host: Host) -> None:
+    source = NvmlSource(host.watch)
+    source.shards()
+    host.looked()
+    assert source.marks["GPU-1"] == host.library.devices[1].fields[83].value
