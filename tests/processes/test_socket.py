@@ -1,11 +1,10 @@
 """What other programs of a host say to its agent, as processes: values, jobs, events."""
 
-import json
 import os
 import subprocess
 import sys
 from asyncio import sleep as pause
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -47,21 +46,11 @@ def train(path: Path, seconds: float, rank: int) -> None:
     assert done.stdout == "True\n", done
 
 
-def known(identity: Path) -> Mapping[str, object]:
-    """Return what the agent has written down of this host."""
-    try:
-        found = json.loads(identity.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    assert isinstance(found, dict)
-    return found
-
-
-async def until_known(identity: Path, key: str, name: str) -> None:
-    """Wait until the agent has written down ``name``."""
+async def until(met: Callable[[], bool]) -> None:
+    """Wait until it is so: what has changed on a host is believed after two looks, 10 s apart."""
     since = monotonic()
-    while name not in str(known(identity).get(key)):
-        assert monotonic() < since + PATIENCE, known(identity)
+    while not met():
+        assert monotonic() < since + PATIENCE
         await pause(0.1)
 
 
@@ -71,11 +60,11 @@ def read(serving: Aggregator) -> list[str]:
     return [row.metric for row in rows]
 
 
-def values(serving: Aggregator, seen: int) -> dict[int, float]:
-    """Return what block values after the first ``seen`` say of the metric, by row."""
-    column = read(serving).index(STEP)
+def values(serving: Aggregator) -> dict[int, float]:
+    """Return what block values of the last inventory say of the metric, by row."""
+    column, width = read(serving).index(STEP), len(read(serving))
     found: dict[int, float] = {}
-    for up1 in serving.up1[seen:]:
+    for up1 in (up1 for up1 in serving.up1 if up1.x.shape[1] == width):
         rows = np.flatnonzero(np.isfinite(up1.x[:, column]))
         found |= {int(row): float(up1.x[row, column]) for row in rows}
     return found
@@ -84,21 +73,21 @@ def values(serving: Aggregator, seen: int) -> dict[int, float]:
 @pytest.mark.slow
 async def test_a_pushed_value_goes_up_with_the_shard_that_it_is_of(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    path, identity = state / "agent" / "agent.sock", state / "agent" / "identity"
+    path = state / "agent" / "agent.sock"
     async with aggregator() as serving:
-        with agent(state, serving.address) as first:
+        with agent(state, serving.address) as running:
             await serving.until(lambda: bool(serving.up1))
             assert STEP not in read(serving)
+            serving.plan = 2  # the one for what the host will have
             train(path, 0.25, 1)
-            await until_known(identity, "metrics", STEP)
-            assert first.terminate() == 0
+            await until(lambda: STEP in read(serving))
+            width = len(read(serving))
+            await until(lambda: serving.up1[-1].x.shape[1] == width)
+            train(path, 0.25, 1)
+            await until(lambda: bool(values(serving)))
+            assert values(serving) == {1: np.float32(np.log(0.25))}
+            assert running.terminate() == 0
         assert not path.exists()
-        with agent(state, serving.address):
-            await serving.until(lambda: STEP in read(serving))
-            seen = len(serving.up1)
-            train(path, 0.25, 1)
-            await serving.until(lambda: bool(values(serving, seen)))
-            assert values(serving, seen) == {1: np.float32(np.log(0.25))}
 
 
 @pytest.mark.slow
@@ -120,8 +109,8 @@ async def test_a_job_and_an_event_are_told_as_events_and_the_job_is_that_of_its_
             assert first.terminate() == 0
         ids = [row.id for row in serving.inventories[-1].shards]
         with agent(state, serving.address):
-            await serving.until(lambda: len(serving.inventories) > 1)
-    told, job = serving.events
+            await until(lambda: serving.inventories[-1].shards[0].job == "slurm-77")
+    told, job = {event.id: event for event in serving.events}.values()
     assert (told.kind, told.detail, list(told.scope)) == ("config_change", "fans to full", [ids[3]])
     assert (job.kind, list(job.scope)) == ("model_redeploy", ids[:2])
     assert "slurm-77" in job.detail
