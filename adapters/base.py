@@ -189,6 +189,16 @@ class Rejecting(Protocol):
 
 
 @runtime_checkable
+class Losing(Protocol):
+    """A source that hears more than it can hold."""
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """How much was lost since it was opened, by what; asked from other threads."""
+        ...
+
+
+@runtime_checkable
 class Busy(Protocol):
     """A source that says which call is under way; asked from other threads."""
 

@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from math import nan
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Final
 
 import structlog
 
-from ..adapters.base import CounterSource, Fact, Rejecting
+from ..adapters.base import CounterSource
 from ..engine.ranks import stream_key
 from ..proto import encode
 from ..proto.messages import Inventory, Up1
@@ -26,25 +26,19 @@ from ..settings.clock import Clock
 from ..settings.folder import Folder
 from ..settings.logs import rfc3339
 from .assembly import Parts, assemble, link, numbered
-from .changes import Changes
 from .config import AgentSettings
-from .events import Events
 from .evidence import Evidence
-from .exchange import Exchange
 from .facts import Facts
 from .fold import Block
-from .freshness import Freshness
 from .grid import Grid
+from .guarded import Guarded
 from .health import Health
-from .identity import boot_id
-from .inherited import orphaned, replaced
 from .inventory import interval_of
 from .keeper import Keeper
-from .pauses import Pauses
 from .reexec import AGAIN, may_begin, stale
-from .remarks import Remarks
 from .sampler import Sample, Sampler
 from .seldom import Seldom
+from .telling import Telling
 from .uplink import Uplink
 from .vitals import LATEST, Vitals, evidence_age
 
@@ -53,7 +47,6 @@ LONG_BACK: Final = 600.0  # seconds of discarded ticks, from which on a person i
 SPREAD: Final = 10  # the hosts' UP1 are spread over this part of a block,
 LONGEST_SPREAD: Final = 2.0  # but over no more seconds: a DOWN waits no longer than 5 s for them
 SHARE: Final = 0.8  # of a tick that sources may take
-UNRESPONSIVE: Final = "driver_unresponsive"
 SUPERSEDED: Final = 4  # exit status
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)  # that end a live agent in good order
 
@@ -85,22 +78,17 @@ class Agent:
         budget = min(settings.budget, SHARE * self._grid.interval)
         self._sampler = Sampler(sources, budget if paced else None)
         self._folder = Folder(folder, "agent")
-        self._facts = Facts()
-        self._fresh = Freshness()
-        self._events = Events()
-        self._changes, self._pauses = Changes(sources), Pauses(sources)
         self._health = Health(settings.agent_http, self.vitals)
         self._counts: Counter[str] = Counter()
-        self._sample = Sample()  # the last one
         self._tasks: list[asyncio.Task[None]] = []
         self._keeper: Keeper | None = None
         self._number: int | None = None  # of the last tick, on the grid of the wall clock
         self._came = self._ticked = nan  # monotonic seconds: to a tick, and of one that was taken
         self._spread = 0.0  # share of the spread that is this host's
         self._say = Seldom(clock).say
+        self._telling = Telling(self._sources, clock, self._say)
         self._ending = asyncio.Event()
         self._renewing = False
-        self._remarks = Remarks(self._sources)
         self._log = structlog.get_logger("agent")
 
     @property
@@ -111,7 +99,7 @@ class Agent:
     @property
     def facts(self) -> Facts:
         """Return what this host has said and nobody has stored, to be read."""
-        return self._facts
+        return self._telling.facts
 
     @property
     def inventory(self) -> Inventory:
@@ -127,23 +115,23 @@ class Agent:
             for number in SIGNALS:
                 asyncio.get_running_loop().add_signal_handler(number, self._ending.set)
         self._folder.hold()
-        self._changes.begin(self._folder.path, self._clock.now(), boot_id())
+        self._telling.begin(self._folder.path)
         parts = self._parts = await assemble(
             self._settings,
             sources=self._sources,
             sampler=self._sampler,
             folder=self._folder,
-            facts=self._facts,
-            events=self._events,
+            facts=self._telling.facts,
+            events=self._telling.events,
             clock=self._clock,
             random=self._random,
         )
-        speaker = _Guarded(parts.exchange, self._say)
+        speaker = Guarded(parts.exchange, self._say)
         self.uplink = link(self._settings, speaker, self._clock, self._random, paced=self._paced)
-        parts.exchange.send = self.uplink.send
+        parts.exchange.send = self._telling.send = self.uplink.send
         self._keeper = Keeper(parts.ledger, self._clock, aside=self._paced)
-        await self._inherit()
-        self._note(self._clock.now(), parts.first)
+        await self._telling.inherit(self._sampler, parts.resurvey.here)
+        self._telling.note(self._clock.now(), parts.first)
         self._log.info(
             "agent started",
             host=parts.identity.host,
@@ -171,8 +159,9 @@ class Agent:
             return 0
         self._number = number
         sample = await self._sampler.ask(at)
-        self._note(at, sample)
-        self._look(at, sample)
+        self._telling.note(at, sample)
+        if self._telling.look(at, sample, tuple(shard.id for shard in self.inventory.shards)):
+            self._parts.resurvey.soon()  # a job, a driver: it may be another host by now
         exchange = self._parts.exchange
         values, absences = exchange.intake.matrix(sample.readings)
         self._counts.update(unsupported=absences.unsupported, impossible=absences.impossible)
@@ -217,7 +206,7 @@ class Agent:
             await self._keeper.finish()
             self._keeper = None
             self._parts.spool.close()
-            self._changes.finish(self._clock.now())
+            self._telling.finish()
         if self._paced:
             for number in SIGNALS:
                 asyncio.get_running_loop().remove_signal_handler(number)
@@ -227,8 +216,8 @@ class Agent:
 
     def vitals(self) -> Vitals:
         """Return how the agent is now; called from other threads."""
-        counters = {"facts_dropped": self._facts.dropped, **self._counts, **self._changes.counts}
-        counters |= {"events_dropped": self._events.dropped}
+        telling = self._telling
+        counters = {**self._counts, **telling.counters()}
         host, state, offset, age = "", "starting", nan, nan
         keeper = self._keeper
         if keeper is not None:
@@ -246,13 +235,13 @@ class Agent:
             checkpoint_age=age,
             clock_offset=offset,
             late=max(LATEST, 3 * self._grid.interval),
-            sources={s.name: _state(s, self._sample) for s in self._sources},
-            hung=dict(self._sample.silent),
-            took=dict(self._sample.took),
-            rejected=_rejected(self._sources),
-            facts=self._facts.standing,
+            sources=telling.states(),
+            hung=dict(telling.sample.silent),
+            took=dict(telling.sample.took),
+            rejected=telling.rejected(),
+            facts=telling.facts.standing,
             counters=counters,
-            sample_ages=self._fresh.ages(self._clock.monotonic()),
+            sample_ages=telling.fresh.ages(self._clock.monotonic()),
         )
         if keeper is None:
             return vitals
@@ -265,39 +254,12 @@ class Agent:
             gauges=parts.spool.gauges(),
         )
 
-    async def _inherit(self) -> None:
-        """Let sources take up what a former process said, and end what nobody can end any more."""
-        at, here = self._clock.now(), self._parts.resurvey.here
-        known = [fact for fact in self._facts.known if fact[1] != UNRESPONSIVE]
-        for fact in replaced(known, here, self._changes.before.shards, at):
-            self._tell(fact)
-        known = [fact for fact in known if fact in self._facts.known]
-        before = self._changes.before
-        taken = await self._sampler.resume(known, at, rebooted=before.rebooted, marks=before.marks)
-        for fact in () if taken is None else orphaned(known, here, taken, at):
-            self._tell(fact)
-
     def _serve_health(self) -> None:
         try:
             self._health.start()
         except OSError as fault:
             address = self._settings.agent_http
             self._log.warning("no health page", address=address, reason=fault.strerror)
-
-    def _note(self, at: float, sample: Sample) -> None:
-        """Tell the aggregator of facts and of sources that hang, and the log of those that fail."""
-        self._sample = sample
-        self._fresh.note(sample.readings, self._clock.monotonic())
-        hung = tuple(f"{name}: {call}" if call else name for name, call in sample.silent.items())
-        self._tell(Fact("", UNRESPONSIVE, at, stands=bool(hung), detail=", ".join(hung)))
-        for fact in sample.facts:
-            self._tell(fact)
-            self._changes.is_due |= fact.stands
-        for remark in self._remarks.new():
-            self._log.warning(remark)
-        for name, error in sample.failed:
-            self._counts["sources_failed"] += 1
-            self._say(f"source {name} failed: {type(error).__name__}: {error}")
 
     def _renew_if_stale(self, at: float) -> None:
         """End in good order, to be begun anew, where a source needs a new process."""
@@ -306,25 +268,6 @@ class Agent:
             self._log.warning("beginning anew", reason=why)
             self._renewing = True
             self._ending.set()
-
-    def _tell(self, fact: Fact) -> None:
-        """Send a fact that is news, and log it."""
-        said = self._facts.say(
-            fact.code, fact.at, stands=fact.stands, shard=fact.shard, detail=fact.detail
-        )
-        if said is not None:
-            self.uplink.send(ingest.FromAgent(fact=said))
-            about = {"shard": fact.shard} if fact.shard else {}
-            self._log.warning(fact.code, **about, detail=fact.detail, cleared=not fact.stands)
-
-    def _look(self, at: float, sample: Sample) -> None:
-        """Send what has changed on this host as events, and pause profiling if that is asked."""
-        shards = tuple(shard.id for shard in self.inventory.shards)
-        for event in self._changes.look(at, sample.identity, shards):
-            self._parts.resurvey.soon()  # a job, a driver: it may be another host by now
-            self.uplink.send(ingest.FromAgent(event=self._events.say(event)))
-            self._log.info("event", kind=event.kind, detail=event.detail, shards=event.scope)
-        self._pauses.tick(self._clock.monotonic())
 
     async def _look_again(self, sample: Sample) -> None:
         """Take note of what the readings are of; now and then, announce what has changed."""
@@ -397,38 +340,3 @@ class Agent:
     def _beat(self) -> None:
         if self.uplink.up:
             self._parts.exchange.beat()
-
-
-def _state(source: CounterSource, sample: Sample) -> str:
-    return "silent" if source.name in sample.silent else "ok"
-
-
-def _rejected(sources: Iterable[CounterSource]) -> Mapping[str, int]:
-    """Return how many impossible values were refused, by metric."""
-    counts: Counter[str] = Counter()
-    for source in sources:
-        if isinstance(source, Rejecting):
-            for (_, metric), count in tuple(source.rejected.items()):
-                counts[metric] += count
-    return counts
-
-
-class _Guarded:
-    """An exchange whose errors end neither the link nor the agent."""
-
-    def __init__(self, exchange: Exchange, say: Callable[..., None]) -> None:
-        self._exchange = exchange
-        self._say = say
-
-    def hello(self) -> ingest.Hello:
-        return self._exchange.hello()
-
-    def greeting(self, welcome: ingest.Welcome) -> Iterable[ingest.FromAgent]:
-        return self._exchange.greeting(welcome)
-
-    def take(self, message: ingest.FromAggregator) -> None:
-        try:
-            self._exchange.take(message)
-        except Exception:  # noqa: BLE001  one message must not end the stream
-            self._exchange.refused += 1
-            self._say(f"a {message.WhichOneof('body')} of the aggregator failed", failed=True)

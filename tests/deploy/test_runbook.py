@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tessera.agent.metrics import COUNTERS, GAUGES, families
-from tessera.agent.runtime import UNRESPONSIVE
+from tessera.agent.telling import UNRESPONSIVE
 from tessera.agent.usage import Usage
 from tessera.agent.vitals import Vitals
 from tessera.proto import secure
