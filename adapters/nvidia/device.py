@@ -66,6 +66,11 @@ class Device:
         """The bits that say why clocks are held down, where the last tick told them."""
         return None if self.code else self._sampler.reasons
 
+    @property
+    def schemas(self) -> Mapping[str, str]:
+        """How metrics are read that older drivers tell otherwise, as it was read last."""
+        return self._sampler.schemas
+
     def is_due(self, at: float) -> bool:
         """Say whether it is lost and to be looked for; a clock set back is no reason to wait.
 

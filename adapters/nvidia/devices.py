@@ -180,6 +180,11 @@ class NvmlSource:
         if self._xids is not None:
             self._xids.remember(marks)
 
+    @property
+    def schemas(self) -> Mapping[str, str]:
+        """How metrics are read that older drivers tell otherwise: a new driver ends evidence."""
+        return {metric: how for d in self._devices.values() for metric, how in d.schemas.items()}
+
     def identity(self) -> Mapping[str, str]:
         """Return what the devices run on, as last read: the driver, and ``UUID/element``."""
         found = {"driver": self._driver} if self._driver else {}

@@ -3,7 +3,7 @@
 Apart from the fields, because each of these is asked alone and may be asked in an older way.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Final
@@ -22,13 +22,14 @@ class Gauge:
     """A metric with calls of its own, the preferred ``way`` first.
 
     ``most`` is the largest possible value in the vendor's unit, ``convert`` leads from that unit
-    to the base unit.
+    to the base unit. ``other`` says, where it does, how the ways after the first differ in meaning.
     """
 
     metric: str
     ways: tuple[Callable[[Handle], float], ...]
     convert: Callable[[float], float]
     most: float
+    other: str = ""
 
 
 def _used(memory: Memory) -> float:
@@ -43,6 +44,7 @@ MEMORY: Final = Gauge(
     ),
     same,
     2.0**50,
+    other="what the driver keeps for itself included",
 )
 GAUGES: Final = (
     Gauge(
@@ -70,6 +72,11 @@ class Gauges:
         self._subject = subject
         self._asked = dict.fromkeys(table, 0)  # by the first way that may be supported
         self._absent: list[Reading] = []
+
+    @property
+    def schemas(self) -> Mapping[str, str]:
+        """How the metrics are read whose ways differ in meaning, where it is not the first."""
+        return {g.metric: g.other for g, way in self._asked.items() if way and g.other}
 
     def read(self) -> list[Reading]:
         """Return one reading of each gauge; raise ``NvmlFailed`` for a lost device."""

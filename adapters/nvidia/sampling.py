@@ -64,6 +64,11 @@ class Sampler:
         self._asks_reasons = True
         self._read_slowly = -inf  # seconds
 
+    @property
+    def schemas(self) -> Mapping[str, str]:
+        """How metrics are read that older drivers tell otherwise."""
+        return self._gauges.schemas
+
     def sample(self, at: float, *, profiling: bool = True) -> list[Reading]:
         """Return one reading for each of ``FAST_METRICS``, each 10 s of ``METRICS``.
 

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tessera.adapters.base import Absent
+from tessera.adapters.base import Absent, Schematic
 from tessera.adapters.catalogue import default_catalogue
 from tessera.adapters.nvidia import binding, nvlink
 from tessera.adapters.nvidia.devices import NvmlSource
@@ -383,6 +383,24 @@ def test_a_driver_without_the_newer_calls_is_asked_by_the_older_ones() -> None:
     assert found["temperature_celsius"] == 54.0
     assert found["memory_used_bytes"] == 60 * 2**30 + 2**29  # with what the driver reserves
     assert found["utilization_ratio"] == UNSUPPORTED
+
+
+def test_memory_that_an_older_driver_tells_otherwise_is_another_metric_by_its_schema() -> None:
+    library = without("nvmlDeviceGetMemoryInfo_v2", "nvmlDeviceGetTemperatureV")
+    with installed(library):
+        source = NvmlSource()
+        source.shards()
+        source.read(0.0)
+        assert source.schemas == {
+            "memory_used_bytes": "what the driver keeps for itself included"
+        }  # a temperature is a temperature, by whichever call
+        source.close()
+    with installed(FakeLibrary([FakeDevice("GPU-a")])):
+        source.shards()
+        source.read(0.0)
+        assert source.schemas == {}
+        source.close()
+    assert isinstance(source, Schematic)
 
 
 def test_the_older_call_is_kept_once_the_newer_was_refused(asked: Asked) -> None:
