@@ -13,6 +13,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines, beside ours, h
 import asyncio
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import SystemRandom
 from threading import Event
@@ -50,6 +51,7 @@ from .runtime import Agent
 from .vitals import Vitals
 
 PROGRAM = "tessera-agent"
+WRITERS = 2  # threads: a checkpoint, and what the spool forces to the disk
 NO_SOURCE, FULL = 3, 5  # exit statuses
 
 
@@ -235,6 +237,8 @@ def _daemon(settings: AgentSettings, strange: tuple[str, ...], folder: Path) -> 
 
 
 async def _live(running: Agent, notify: Notify, clock: Clock) -> int:
+    # Few threads write to the disk: each keeps the memory of the largest checkpoint that it made.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(WRITERS, "disk"))
     try:
         await running.start()
     except (BadFolder, BadStart, SourceUnavailable) as bad:
